@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-import datasets, evaluate, httpx, numpy as np, pyarrow as pa, pyarrow.compute as pc
+import datasets, evaluate, numpy as np, pyarrow as pa, pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 from huggingface_hub import constants, get_session
 from pyarrow import csv as arrow_csv, json as arrow_json, parquet as arrow_parquet
@@ -136,7 +136,7 @@ def check_hub(
     answers = []
     def ask():
         try: answers.append(get_session().head(endpoint, timeout=timeout))
-        except (httpx.HTTPError, OSError) as error: answers.append(error)
+        except Exception as error: answers.append(error) # every HTTP client has errors of its own
     thread = threading.Thread(target=ask, daemon=True) # a name lookup has no time limit of its own
     thread.start(); thread.join(timeout)
     if answers and not isinstance(answers[0], Exception): return
