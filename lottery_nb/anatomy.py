@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MATRICES', 'LAYOUTS', 'SHARED', 'HEADS', 'FAMILIES', 'Matrix', 'Layer', 'Anatomy', 'Layout', 'register_family',
-           'unwrap', 'layout_of', 'anatomy', 'tiny_model']
+           'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch']
 
 # %% ../nbs/00_anatomy.ipynb #f5f0e847
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import nn
@@ -20,55 +20,57 @@ MATRICES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
 
 @dataclass(frozen=True)
 class Matrix:
-    "One weight matrix of a layer: a Linear, or the rows of a fused one that belong to it."
+    "One weight matrix of a layer: a Linear, or the rows of a fused one that are this matrix."
     module: nn.Module # an nn.Linear, or what stands in for one
     rows: slice | None # rows of `module.weight` that are this matrix, None for all
-    name: str # module path inside the base model, e.g. "encoder.layer.0.attention.self.query"
+    name: str # path inside the base model, "encoder.layer.0.attention.self.query"
 
     @property
-    def weight(self) -> torch.Tensor: return self.module.weight[self.rows] if self.rows else self.module.weight
+    def weight(self) -> torch.Tensor:
+        return self.module.weight[self.rows] if self.rows else self.module.weight
     @property
     def bias(self) -> torch.Tensor | None:
         bias = self.module.bias
         return bias[self.rows] if self.rows and bias is not None else bias
     @property
-    def in_features(self) -> int: return self.module.weight.shape[1]
+    def in_features(self) -> int: return self.module.in_features
     @property
-    def out_features(self) -> int:
-        return self.rows.stop - self.rows.start if self.rows else self.module.weight.shape[0]
+    def out_features(self) -> int: return len(self.weight)
 
-# %% ../nbs/00_anatomy.ipynb #ed1b1fc9
+# %% ../nbs/00_anatomy.ipynb #e7da9f13
 @dataclass(frozen=True)
 class Layer:
     "The six matrices of one encoder layer."
-    query: Matrix
-    key: Matrix
-    value: Matrix
-    attention_output: Matrix
-    ffn_in: Matrix
-    ffn_out: Matrix
+    query: Matrix # (H * head_dim, d)
+    key: Matrix # (H * head_dim, d)
+    value: Matrix # (H * head_dim, d)
+    attention_output: Matrix # (d, H * head_dim), its input is the context of the heads
+    ffn_in: Matrix # (f, d), or (2 f, d) where the FFN is gated
+    ffn_out: Matrix # (d, f)
 
     def matrices(self) -> dict[str, Matrix]: return {kind: getattr(self, kind) for kind in MATRICES}
 
 @dataclass(frozen=True)
 class Anatomy:
-    "An encoder taken apart: L layers of H heads, and the module they sit in."
+    "An encoder taken apart: L layers of H heads, and the module that they sit in."
     family: str # config.model_type
-    base: PreTrainedModel # the bare encoder
-    layers: list[Layer]
+    base: PreTrainedModel = field(repr=False) # the bare encoder
+    layers: list[Layer] = field(repr=False)
+    n_layers: int # L
     n_heads: int # H, heads per layer
     head_dim: int # width of one head
     pre_norm: bool # LayerNorm before each block, not after the residual sum
 
-    @property
-    def n_layers(self) -> int: return len(self.layers)
+    def matrices(self) -> Iterator[Matrix]:
+        "All 6 L matrices, from the first layer to the last."
+        for layer in self.layers: yield from layer.matrices().values()
 
-# %% ../nbs/00_anatomy.ipynb #9c7d62bf
+# %% ../nbs/00_anatomy.ipynb #0d7034ba
 @dataclass(frozen=True)
 class Layout:
     "Module paths of a family's matrices; the defaults are BERT's."
     layers: str = "encoder.layer" # the list of layers, inside the base model
-    query: str = "attention.self.query" # and the matrices, inside a layer
+    query: str = "attention.self.query" # from here on: inside a layer
     key: str = "attention.self.key"
     value: str = "attention.self.value"
     attention_output: str = "attention.output.dense"
@@ -77,101 +79,115 @@ class Layout:
     pre_norm: bool = False
 
 LAYOUTS: dict[str, Layout] = {} # model type -> Layout
+SHARED = {"albert": "its layers share one set of weights, so no layer can be pruned or tuned alone"}
 
-# %% ../nbs/00_anatomy.ipynb #e7da9f13
-SHARED = {"albert": "ALBERT's layers share one set of weights, so nothing can be pruned or tuned in one layer alone"}
-
+# %% ../nbs/00_anatomy.ipynb #30bcb724
 def register_family(
     model_type: str, # config.model_type of the family
-    **paths, # fields of Layout that differ from BERT's
+    **paths, # the fields of Layout that differ from BERT's
 ) -> Layout:
-    "Teach `anatomy` another family. Raises ValueError for a family that shares its layers or an unknown field."
-    if model_type in SHARED: raise ValueError(f"cannot register {model_type!r}: {SHARED[model_type]}")
+    "Teach `anatomy` a family. Raises ValueError for an unknown field, or for layers that share weights."
     known = [f.name for f in fields(Layout)]
-    if wrong := [name for name in paths if name not in known]:
-        raise ValueError(f"a layout has no {', '.join(wrong)}: its fields are {', '.join(known)}")
+    if wrong := sorted(set(paths) - set(known)):
+        raise ValueError(f"a layout has no field {', '.join(wrong)}: its fields are {', '.join(known)}")
+    if model_type in SHARED: raise ValueError(f"{model_type!r} cannot be registered: {SHARED[model_type]}")
     LAYOUTS[model_type] = Layout(**paths)
     return LAYOUTS[model_type]
 
-# %% ../nbs/00_anatomy.ipynb #0d7034ba
-for _model_type in ("bert", "roberta", "xlm-roberta", "camembert", "electra"): register_family(_model_type)
+# %% ../nbs/00_anatomy.ipynb #0549e80b
+for _name in ("bert", "roberta", "xlm-roberta", "camembert", "electra"): register_family(_name)
 register_family("distilbert", layers="transformer.layer", query="attention.q_lin", key="attention.k_lin",
     value="attention.v_lin", attention_output="attention.out_lin", ffn_in="ffn.lin1", ffn_out="ffn.lin2")
 register_family("mpnet", query="attention.attn.q", key="attention.attn.k", value="attention.attn.v",
     attention_output="attention.attn.o")
 register_family("deberta-v2", query="attention.self.query_proj", key="attention.self.key_proj",
     value="attention.self.value_proj")
-register_family("modernbert", layers="layers", query="attn.Wqkv/query", key="attn.Wqkv/key", value="attn.Wqkv/value",
-    attention_output="attn.Wo", ffn_in="mlp.Wi", ffn_out="mlp.Wo", pre_norm=True);
+register_family("modernbert", layers="layers", query="attn.Wqkv/query", key="attn.Wqkv/key",
+    value="attn.Wqkv/value", attention_output="attn.Wo", ffn_in="mlp.Wi", ffn_out="mlp.Wo", pre_norm=True);
 
-# %% ../nbs/00_anatomy.ipynb #30bcb724
-def unwrap(model: nn.Module) -> PreTrainedModel:
-    "The transformers model inside `torch.compile`, DataParallel or DDP. Raises ValueError when there is none."
+# %% ../nbs/00_anatomy.ipynb #96f94d6d
+def unwrap(
+    model: nn.Module, # a transformers model, possibly compiled, DataParallel or DDP
+) -> PreTrainedModel: # the model inside
+    "Find the transformers model inside its wrappers. Raises ValueError when there is none."
     inner = model
     while not isinstance(inner, PreTrainedModel):
         inner = getattr(inner, "_orig_mod", getattr(inner, "module", None))
         if inner is None:
-            raise ValueError(f"{type(model).__name__} is not a transformers model, nor a compiled or parallel one")
+            raise ValueError(f"{type(model).__name__} is no transformers model and wraps none: pass one")
     return inner
 
 def layout_of(model_type: str) -> Layout:
-    "Where a family keeps its matrices. Raises ValueError for a family that is shared or unknown."
+    "Where a family keeps its matrices. Raises ValueError if it is unknown or its layers share weights."
     if model_type in SHARED: raise ValueError(f"{model_type!r} has no anatomy: {SHARED[model_type]}")
     if model_type not in LAYOUTS:
-        raise ValueError(f"no anatomy for model type {model_type!r}: supported are {', '.join(LAYOUTS)}; "
-            "describe another encoder with register_family(model_type, layers=..., query=..., ...)")
+        raise ValueError(f"model type {model_type!r} is unknown, supported are {', '.join(LAYOUTS)}: "
+            f"describe it with register_family({model_type!r}, layers=..., query=..., ...)")
     return LAYOUTS[model_type]
 
-# %% ../nbs/00_anatomy.ipynb #0549e80b
-def _layer(module: nn.Module, layout: Layout, i: int) -> Layer:
-    found = {}
-    for kind in MATRICES:
-        path = getattr(layout, kind)
-        linear = module.get_submodule(path.split("/")[0])
-        found[kind] = Matrix(linear, _rows(linear, layout, path), f"{layout.layers}.{i}.{path}")
-    return Layer(**found)
+# %% ../nbs/00_anatomy.ipynb #fa6d549c
+def _matrix(layer: nn.Module, layout: Layout, kind: str, prefix: str) -> Matrix:
+    path = getattr(layout, kind)
+    home = path.split("/")[0]
+    try: linear = layer.get_submodule(home)
+    except AttributeError as e:
+        raise ValueError(f"no {kind} at {prefix}.{home}: correct the path in register_family") from e
+    if not hasattr(linear, "in_features"):
+        raise ValueError(f"{prefix}.{home} is a {type(linear).__name__}, but a matrix has to be an nn.Linear")
+    parts = [p for k in MATRICES if (p := getattr(layout, k)).split("/")[0] == home]
+    height = len(linear.weight) // len(parts)
+    rows = slice(parts.index(path) * height, (parts.index(path) + 1) * height) if "/" in path else None
+    return Matrix(linear, rows, f"{prefix}.{path}")
 
-def _rows(linear: nn.Module, layout: Layout, path: str) -> slice | None:
-    if "/" not in path: return None
-    fused = [p for k in MATRICES if (p := getattr(layout, k)).split("/")[0] == path.split("/")[0]]
-    height = linear.weight.shape[0] // len(fused) # equally tall parts, one after the other
-    return slice(fused.index(path) * height, (fused.index(path) + 1) * height)
+def _layer(module: nn.Module, layout: Layout, prefix: str, n_heads: int) -> Layer:
+    layer = Layer(**{kind: _matrix(module, layout, kind, prefix) for kind in MATRICES})
+    heights = {kind: getattr(layer, kind).out_features for kind in ("query", "key", "value")}
+    width = layer.attention_output.in_features
+    if set(heights.values()) != {width} or width % n_heads:
+        raise ValueError(f"{prefix} has {n_heads} heads, {heights} rows and an output projection of {width} "
+            "columns, which should all be equal: heads that share keys and values are not supported")
+    return layer
 
-# %% ../nbs/00_anatomy.ipynb #06d4d318
+# %% ../nbs/00_anatomy.ipynb #16bf374f
 def anatomy(
-    model: nn.Module, # a transformers encoder, bare or under a task head, possibly compiled or wrapped
+    model: nn.Module, # a transformers encoder, bare or under any task head, compiled or wrapped too
 ) -> Anatomy:
-    "Take an encoder apart. Raises ValueError for a model that is not a supported encoder."
+    "Take an encoder apart. Raises ValueError for a model that is unknown, or whose heads are not its own."
     model = unwrap(model)
     config, layout = model.config, layout_of(model.config.model_type)
-    base = model.base_model
-    layers = [_layer(module, layout, i) for i, module in enumerate(base.get_submodule(layout.layers))]
+    modules = model.base_model.get_submodule(layout.layers)
     n_heads = config.num_attention_heads
-    return Anatomy(config.model_type, base, layers, n_heads, layers[0].attention_output.in_features // n_heads,
-        layout.pre_norm)
+    layers = [_layer(module, layout, f"{layout.layers}.{i}", n_heads) for i, module in enumerate(modules)]
+    return Anatomy(config.model_type, model.base_model, layers, len(layers), n_heads,
+        layers[0].attention_output.in_features // n_heads, layout.pre_norm)
 
 # %% ../nbs/00_anatomy.ipynb #9b004c0d
-HEADS = {"base": AutoModel, "sequence": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification,
-    "question": AutoModelForQuestionAnswering, "masked": AutoModelForMaskedLM}
+HEADS = {"base": AutoModel, "sequence": AutoModelForSequenceClassification,
+    "token": AutoModelForTokenClassification, "question": AutoModelForQuestionAnswering,
+    "masked": AutoModelForMaskedLM}
 _relative = dict(relative_attention=True, pos_att_type=["p2c", "c2p"], max_relative_positions=16)
-_tiny = {**{name: {} for name in ("bert", "roberta", "xlm-roberta", "camembert")}, "electra": dict(embedding_size=16),
-    "distilbert": {}, "mpnet": {}, "deberta-v2": dict(_relative, conv_kernel_size=3, conv_act="gelu"),
+_FAMILIES = {"bert": {}, "roberta": {}, "xlm-roberta": {}, "camembert": {},
+    "electra": dict(embedding_size=16), "distilbert": dict(hidden_dim=48), "mpnet": {},
+    "deberta-v2": dict(_relative, conv_kernel_size=3, conv_act="gelu"), # as v2-xlarge
     "deberta-v3": dict(_relative, share_att_key=True, norm_rel_ebd="layer_norm", position_buckets=8),
     "modernbert": dict(pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)}
-FAMILIES = tuple(_tiny)
+FAMILIES = tuple(_FAMILIES)
 
+# %% ../nbs/00_anatomy.ipynb #b8496665
 def tiny_model(
     family: str, # one of FAMILIES
     head: str = "sequence", # one of HEADS
     *,
-    seed: int = 0, # of the random weights
-    **overrides, # fields of the config, e.g. num_labels=1, num_hidden_layers=3
+    seed: int = 0, # of the weights
+    **overrides, # fields of the config: num_labels=1, num_hidden_layers=3, hidden_dropout_prob=0.1, ...
 ) -> PreTrainedModel: # in eval mode
-    "A random encoder for tests: 2 layers of 4 heads, d 32, f 48, vocabulary 64, no dropout, biases that are not 0."
-    model_type = "deberta-v2" if family == "deberta-v3" else family
-    sizes = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        max_position_embeddings=64, initializer_range=0.2)
-    config = AutoConfig.for_model(model_type, **{**sizes, **_tiny[family], **overrides})
+    "A random encoder, 2 layers of 4 heads, d 32. Raises ValueError for an unknown family or head."
+    for value, known in ((family, FAMILIES), (head, tuple(HEADS))):
+        if value not in known: raise ValueError(f"{value!r} is not one of {', '.join(known)}")
+    sizes = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, max_position_embeddings=64, initializer_range=0.2) # 0.02 hides the heads
+    model_type = family.replace("-v3", "-v2") # v3 is a configuration of v2
+    config = AutoConfig.for_model(model_type, **{**sizes, **_FAMILIES[family], **overrides})
     for name in config.to_dict():
         if "dropout" in name and name not in overrides: setattr(config, name, 0.0)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -180,3 +196,17 @@ def tiny_model(
         for name, p in model.named_parameters():
             if name.endswith("bias"): p.normal_(std=0.2)
     return model.eval()
+
+# %% ../nbs/00_anatomy.ipynb #53aa62d1
+def tiny_batch(
+    model: PreTrainedModel, # from `tiny_model`
+    n: int = 3, # examples, each one token shorter than the one before
+    length: int = 8, # tokens of the longest
+    *,
+    seed: int = 0, # of the tokens
+) -> dict[str, torch.Tensor]: # input_ids and attention_mask, both (n, length)
+    "Random padded inputs for a tiny model."
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, model.config.vocab_size, (n, length), generator=generator)
+    mask = (torch.arange(length) < length - torch.arange(n)[:, None]).long()
+    return dict(input_ids=torch.where(mask.bool(), ids, model.config.pad_token_id), attention_mask=mask)
