@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from operator import length_hint
 
 import torch
 from torch import nn
@@ -30,71 +31,57 @@ class Importance:
     def __post_init__(self):
         heads, ffns = (torch.as_tensor(s).detach().to("cpu", torch.float32) for s in (self.heads, self.ffns))
         if heads.ndim != 2 or ffns.shape != heads.shape[:1]:
-            raise ValueError(f"scores are (layers, heads) and (layers,), got {tuple(heads.shape)} and {tuple(ffns.shape)}")
+            raise ValueError("scores are (layers, heads) and (layers,), "
+                f"not {tuple(heads.shape)} and {tuple(ffns.shape)}")
         if not all((s.isfinite() & (s >= 0)).all() for s in (heads, ffns)):
-            raise ValueError("scores are mean absolute values, but some are negative or not finite: score again in float32")
+            raise ValueError("scores are mean absolute values, some are negative or not finite: use float32")
         object.__setattr__(self, "heads", heads)
         object.__setattr__(self, "ffns", ffns)
 
     def normalized(self) -> "Importance":
-        "Head scores with an l2 norm of 1 in every layer, so that layers can be compared; FFN scores as they are."
+        "Head scores with an l2 norm of 1 in every layer, which makes layers comparable; FFNs as they are."
         return replace(self, heads=F.normalize(self.heads, dim=1, eps=torch.finfo(torch.float32).tiny))
-
-# %% ../nbs/04_importance.ipynb #ad5585b9
-def _label_terms(logits, labels, config: PretrainedConfig):
-    logits = logits.float() # (B, C), or (B, T, C)
-    if logits.ndim == 3 or _problem(config, labels) == "single_label_classification":
-        if logits.ndim == 2: labels = labels.view(-1)
-        if logits.shape[:-1] != labels.shape:
-            raise ValueError(f"logits {tuple(logits.shape)} need labels {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
-        terms = F.cross_entropy(logits.flatten(0, -2), labels.flatten().long(), reduction="none") # -100 gives 0
-        return terms.view(len(labels), -1), (labels != -100).view(len(labels), -1)
-    loss = F.mse_loss if _problem(config, labels) == "regression" else F.binary_cross_entropy_with_logits
-    terms = loss(logits, labels.view_as(logits).float(), reduction="none")
-    return terms, torch.ones_like(terms, dtype=torch.bool)
-
-def _problem(config: PretrainedConfig, labels) -> str: # as transformers infers it
-    if config.problem_type: return config.problem_type
-    if config.num_labels == 1: return "regression"
-    return "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
-
-# %% ../nbs/04_importance.ipynb #4206b62a
-def _span_terms(outputs, batch: Mapping):
-    logits = torch.stack([outputs.start_logits, outputs.end_logits], 1).float() # (B, 2, T)
-    labels = torch.stack([batch[k].view(-1) for k in ("start_positions", "end_positions")], 1).clamp(min=0) # (B, 2)
-    T = logits.shape[-1]
-    real = batch["attention_mask"].bool() if "attention_mask" in batch else torch.ones_like(logits[:, 0], dtype=torch.bool)
-    labelled = (labels < T) & real.gather(1, labels.clamp(max=T - 1))
-    logits = logits.masked_fill(~real[:, None], -torch.inf) # an example's softmax ends where its tokens end
-    terms = F.cross_entropy(logits.flatten(0, 1), labels.where(labelled, -100).flatten(), reduction="none")
-    return terms.view_as(labels), labelled
-
-# %% ../nbs/04_importance.ipynb #5f291561
-def example_losses(
-    outputs, # of the model, its own loss included
-    batch: Mapping, # what the model was given
-    config: PretrainedConfig, # of the model
-) -> tuple[torch.Tensor, torch.Tensor]: # float (B,) losses, bool (B,) has any label
-    "Each example's own loss: the mean over its own labelled positions. Raises ValueError when the model's own loss is another."
-    if "start_positions" in batch: terms, labelled = _span_terms(outputs, batch)
-    else:
-        terms, labelled = _label_terms(outputs.logits, batch["labels"], config) # (B, positions)
-        _check_own_loss(outputs, terms.sum() / labelled.sum())
-    return terms.sum(1) / labelled.sum(1).clamp(min=1), labelled.any(1)
-
-def _check_own_loss(outputs, pooled: torch.Tensor):
-    own, close = getattr(outputs, "loss", None), torch.finfo(outputs.logits.dtype).eps ** .5
-    if own is None or not (own.isfinite() and pooled.isfinite()): return
-    if not torch.isclose(own.float(), pooled, rtol=close, atol=close):
-        raise ValueError(f"the model's own loss of a batch is {own:.4g}, the mean over its labelled positions {pooled:.4g}: "
-            "set config.problem_type, or give example_loss= for a loss with smoothing, class weights or extra terms")
 
 # %% ../nbs/04_importance.ipynb #c3ac7e13
 @contextmanager
+def _captured(parts: Anatomy):
+    "What gates multiply: 'heads', i -> the context (B, T, H * head_dim); 'ffn', i -> the output (B, T, d)."
+    found = {}
+    def keep(part, i, x):
+        if (part, i) in found:
+            raise ValueError(f"{part} of layer {i} ran twice: set config.chunk_size_feed_forward to 0")
+        found[part, i] = x
+    def context(i, args):
+        x = args[0] # (B, T, H * head_dim)
+        if not x.requires_grad: x = x.detach().requires_grad_() # the first: the graph starts here
+        keep("heads", i, x)
+        return x, *args[1:]
+    with ExitStack() as hooks:
+        for i, layer in enumerate(parts.layers):
+            hooks.callback(layer.attention_output.module.register_forward_pre_hook(
+                lambda module, args, i=i: context(i, args)).remove)
+            hooks.callback(layer.ffn_out.module.register_forward_hook(
+                lambda module, args, y, i=i: keep("ffn", i, y)).remove)
+        yield found
+
+# %% ../nbs/04_importance.ipynb #400fdd47
+def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
+    "d loss / d gate of `n` examples, by position: float32 (B, T, L, H + 1), in the last column the FFN's."
+    grads = dict(zip(found, torch.autograd.grad(loss, list(found.values()))))
+    product = lambda *key: found[key].detach().float() * grads[key].float() # (B, T, width)
+    layers = []
+    for i in range(parts.n_layers):
+        heads = product("heads", i).unflatten(-1, (parts.n_heads, -1)).sum(-1) # (B, T, H)
+        layers.append(torch.cat([heads, product("ffn", i).sum(-1, keepdim=True)], -1))
+    return torch.stack(layers, 2).unflatten(0, (n, -1)).flatten(1, 2) # multiple choice: n choices per row
+
+# %% ../nbs/04_importance.ipynb #2f4689b8
+@contextmanager
 def _ready_to_score(model: nn.Module):
-    "No dropout, no weight gradients, no compiled graphs (they would not see new hooks); all as before afterwards."
-    flags, modes = [(p, p.requires_grad) for p in model.parameters()], [(m, m.training) for m in model.modules()]
-    compiled = "torch._dynamo" in sys.modules
+    "No dropout, no weight gradients, no compiled graphs; everything as before afterwards."
+    flags = [(p, p.requires_grad) for p in model.parameters()]
+    modes = [(m, m.training) for m in model.modules()]
+    compiled = "torch._dynamo" in sys.modules # importing it takes seconds, and nothing is compiled without it
     try:
         model.eval().requires_grad_(False)
         with (torch.inference_mode(False), torch.enable_grad(),
@@ -103,58 +90,87 @@ def _ready_to_score(model: nn.Module):
         for p, flag in flags: p.requires_grad_(flag)
         for m, mode in modes: m.training = mode
 
-# %% ../nbs/04_importance.ipynb #400fdd47
-@contextmanager
-def _captured(parts: Anatomy):
-    'Collects what gates would multiply: under ("heads", i) the context (B, T, H * head_dim), under ("ffn", i) the output (B, T, d).'
-    found = {}
-    def keep(key, x):
-        if key in found: raise ValueError(f"{key[0]} of layer {key[1]} ran twice in a pass: set config.chunk_size_feed_forward = 0")
-        found[key] = x
-    def context(i, args):
-        x = args[0] if args[0].requires_grad else args[0].detach().requires_grad_() # the graph starts at the first
-        keep(("heads", i), x)
-        return x, *args[1:]
-    with ExitStack() as hooks:
-        for i, layer in enumerate(parts.layers):
-            hooks.callback(layer.attention_output.module.register_forward_pre_hook(
-                lambda module, args, i=i: context(i, args)).remove)
-            hooks.callback(layer.ffn_out.module.register_forward_hook(
-                lambda module, args, out, i=i: keep(("ffn", i), out)).remove)
-        yield found
+# %% ../nbs/04_importance.ipynb #5bd68383
+def _label_terms(logits: torch.Tensor, labels: torch.Tensor, config: PretrainedConfig):
+    logits = logits.float() # (B, C), or (B, T, C)
+    problem = "single_label_classification" if logits.ndim == 3 else _problem_type(config, labels)
+    classes = problem == "single_label_classification"
+    shape = logits.shape[:-1] if classes else logits.shape
+    if labels.numel() != shape.numel():
+        raise ValueError(f"logits {tuple(logits.shape)} need {problem} labels {tuple(shape)}, "
+            f"got {tuple(labels.shape)}")
+    labels = labels.reshape(shape)
+    if classes: terms = F.cross_entropy(logits.flatten(0, -2), labels.flatten().long(), reduction="none")
+    elif problem == "regression": terms = F.mse_loss(logits, labels.float(), reduction="none")
+    else: terms = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
+    labelled = labels != -100 if classes else torch.ones_like(labels, dtype=torch.bool)
+    return terms.view(len(logits), -1), labelled.view(len(logits), -1) # (B, positions)
 
-# %% ../nbs/04_importance.ipynb #2f4689b8
-def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
-    "d loss / d gate for every example and position: float32 (B, T, L, H + 1), the last column being the FFN's."
-    grads = dict(zip(found, torch.autograd.grad(loss, list(found.values()))))
-    product = lambda key: found[key].detach().float() * grads[key].float() # (B, T, width)
-    rows = []
-    for i in range(parts.n_layers):
-        heads = product(("heads", i)).unflatten(-1, (parts.n_heads, -1)).sum(-1)
-        rows.append(torch.cat([heads, product(("ffn", i)).sum(-1, keepdim=True)], -1))
-    return torch.stack(rows, -2).unflatten(0, (n, -1)).flatten(1, 2)
+def _problem_type(config: PretrainedConfig, labels: torch.Tensor) -> str: # inferred as in transformers
+    if config.problem_type: return config.problem_type
+    if config.num_labels == 1: return "regression"
+    return "multi_label_classification" if labels.is_floating_point() else "single_label_classification"
 
-# %% ../nbs/04_importance.ipynb #4f127b7d
+# %% ../nbs/04_importance.ipynb #8ac42518
+def _span_terms(outputs, batch: Mapping):
+    logits = torch.stack([outputs.start_logits, outputs.end_logits], 1).float() # (B, 2, T)
+    labels = torch.stack([batch["start_positions"].view(-1), batch["end_positions"].view(-1)], 1).clamp(min=0)
+    T, mask = logits.shape[-1], batch.get("attention_mask")
+    real = torch.ones_like(logits[:, 0], dtype=torch.bool) if mask is None else mask.bool() # (B, T)
+    labelled = (labels < T) & real.gather(1, labels.clamp(max=T - 1))
+    logits = logits.masked_fill(~real[:, None], -torch.inf)
+    terms = F.cross_entropy(logits.flatten(0, 1), labels.where(labelled, -100).flatten(), reduction="none")
+    return terms.view_as(labels), labelled
+
+# %% ../nbs/04_importance.ipynb #85844421
+def example_losses(
+    outputs, # of the model: logits, or start_logits and end_logits, and its own loss
+    batch: Mapping, # what the model was given, labels included
+    config: PretrainedConfig, # of the model
+) -> tuple[torch.Tensor, torch.Tensor]: # float32 (B,) losses; bool (B,), True where an example has a label
+    "Each example's mean over its labelled positions. Raises ValueError when the model's own loss is another."
+    if "start_positions" in batch: terms, labelled = _span_terms(outputs, batch)
+    else:
+        terms, labelled = _label_terms(outputs.logits, batch["labels"], config) # (B, positions)
+        _check_own_loss(outputs, terms.sum() / labelled.sum())
+    return terms.sum(1) / labelled.sum(1).clamp(min=1), labelled.any(1)
+
+def _check_own_loss(outputs, pooled: torch.Tensor):
+    own, close = outputs.loss, torch.finfo(outputs.logits.dtype).eps ** .5
+    if own is None or not own.isfinite() or not pooled.isfinite(): return
+    if not torch.isclose(own.float(), pooled, rtol=close, atol=close):
+        raise ValueError(f"the model's own loss is {own:.4g}, the mean over labelled positions {pooled:.4g}: "
+            "set config.problem_type, or pass example_loss= for class weights, label smoothing, extra terms")
+
+# %% ../nbs/04_importance.ipynb #cfb1c507
 def _take(batch: Mapping, i: int, room: int | None, device) -> tuple[dict, int]:
-    "Batch `i` on the device, cut to the `room` that is left, and its number of rows."
-    batch = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items() if v is not None}
-    n = min((len(v) for v in batch.values() if isinstance(v, torch.Tensor)), default=0)
+    "Batch `i` on the device, cut to the `room` that is left, and its number of examples."
+    if not isinstance(batch, Mapping) or not {"input_ids", "inputs_embeds"} & batch.keys():
+        what = f"only has {', '.join(batch)}" if isinstance(batch, Mapping) else f"is a {type(batch).__name__}"
+        raise ValueError(f"batch {i} (counted from 0) {what}: give dicts of model inputs with input_ids")
+    n = len(batch["input_ids"] if batch.get("input_ids") is not None else batch["inputs_embeds"])
     if not n: raise ValueError(f"batch {i} (counted from 0) has no rows: leave empty batches out")
-    if room is None or n <= room: return batch, n
-    return {k: v[:room] if isinstance(v, torch.Tensor) else v for k, v in batch.items()}, room
+    rows = n if room is None else min(n, room)
+    cut = lambda v: v[:rows] if v.ndim and len(v) == n else v
+    return {k: cut(v).to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}, rows
 
-def _losses(outputs, batch: Mapping, i: int, config, example_loss: Callable | None):
-    if example_loss: losses = example_loss(outputs, batch); counted = torch.ones_like(losses, dtype=torch.bool)
-    elif {"labels"} <= batch.keys() or {"start_positions", "end_positions"} <= batch.keys():
-        losses, counted = example_losses(outputs, batch, config)
-    else: raise ValueError(f"batch {i} (counted from 0) has no labels, only {', '.join(batch)}: importance is the derivative "
-        "of a loss, so add labels (or start_positions and end_positions)")
-    if not losses.isfinite().all():
-        raise ValueError(f"the loss of batch {i} (counted from 0) is {losses.detach().tolist()}, not finite: "
-            "look at its inputs, or score in float32")
+# %% ../nbs/04_importance.ipynb #d3738d48
+def _losses(model: nn.Module, batch: dict, i: int, n: int, example_loss: Callable | None):
+    "Losses (B,) of batch `i`, and which of its examples have labels."
+    if not (example_loss or "labels" in batch or {"start_positions", "end_positions"} <= batch.keys()):
+        raise ValueError(f"batch {i} (counted from 0) has no labels, only {', '.join(batch)}: a score is the "
+            "derivative of a loss, so give labels, or start_positions and end_positions")
+    outputs = model(**batch, return_dict=True)
+    if example_loss: losses, counted = example_loss(outputs, batch), torch.ones(n, dtype=torch.bool)
+    else: losses, counted = example_losses(outputs, batch, model.config)
+    if losses.shape != (n,):
+        raise ValueError(f"batch {i} (counted from 0) has {n} examples, but losses {tuple(losses.shape)}")
+    if len(bad := (~losses.isfinite()).nonzero()):
+        raise ValueError(f"the loss of example {int(bad[0])} in batch {i} (both counted from 0) is "
+            f"{losses[bad[0]].item()}: look at its inputs and labels, or score in float32")
     return losses, counted
 
-# %% ../nbs/04_importance.ipynb #1d352d84
+# %% ../nbs/04_importance.ipynb #bdf72b9e
 ESTIMATORS = { # derivatives (B, T, L, H + 1) -> (L, H + 1), to be summed over batches
     "example": lambda d: d.sum(1).abs().sum(0),
     "token": lambda d: d.abs().sum((0, 1)),
@@ -166,12 +182,12 @@ def _check_request(per: str, limit: int | None):
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is a number of examples, at least 1, got {limit!r}: leave it out to use all")
 
-def _n_tokens(batch: Mapping, counted: torch.Tensor, found: dict) -> int:
-    real = batch.get("attention_mask")
-    if real is None or real.ndim != 2: return found["ffn", 0].shape[:-1].numel()
-    return int((real.bool() & counted[:, None]).sum())
+def _n_tokens(batch: dict, counted: torch.Tensor, derivatives: torch.Tensor) -> int:
+    mask = batch.get("attention_mask")
+    if mask is None: mask = torch.ones(derivatives.shape[:2])
+    return int(mask.bool().flatten(1)[counted.to(mask.device)].sum())
 
-# %% ../nbs/04_importance.ipynb #02d83fa3
+# %% ../nbs/04_importance.ipynb #7da1d63c
 def importance_scores(
     model: nn.Module, # fine-tuned, on any device; a compiled or parallel one is unwrapped
     batches: Iterable[Mapping], # model inputs with labels, or with start_positions and end_positions
@@ -179,21 +195,26 @@ def importance_scores(
     per: str = "example", # what one absolute value is taken over: example, token or batch
     limit: int | None = None, # score only the first so many examples
     progress: bool = False, # show a bar
-    example_loss: Callable | None = None, # (outputs, batch) -> (B,), where the task head's own loss is not the one meant
+    example_loss: Callable | None = None, # (outputs, batch) -> (B,), for a loss unlike the task head's
 ) -> Importance: # mean absolute derivatives
-    "Score every head and FFN (Super Tickets, section 3). Raises ValueError for batches without rows, labels or a finite loss."
+    "Score heads and FFNs (Super Tickets, section 3). Raises ValueError for no rows, labels or finite loss."
     _check_request(per, limit)
     model, parts = unwrap(model), anatomy(model)
     sums, seen, labelled, tokens = 0, 0, 0, 0
+    total = None if limit else length_hint(batches) or None # batches of the bar, where that is known
     with _ready_to_score(model), _captured(parts) as found, tqdm(
-            batches, desc="importance", unit="batch", disable=not progress) as bar:
-        for i, batch in enumerate(bar):
+            total=total, desc="importance", unit="batch", disable=not progress) as bar:
+        for i, batch in enumerate(batches):
             batch, n = _take(batch, i, limit and limit - seen, model.device)
             found.clear()
-            losses, counted = _losses(model(**batch, return_dict=True), batch, i, model.config, example_loss)
-            sums += ESTIMATORS[per](_derivatives(found, losses.sum(), parts, n)).cpu().double()
-            seen, labelled, tokens = seen + n, labelled + int(counted.sum()), tokens + _n_tokens(batch, counted, found)
+            losses, counted = _losses(model, batch, i, n, example_loss)
+            derivatives = _derivatives(found, losses.sum(), parts, n)
+            sums += ESTIMATORS[per](derivatives).cpu().double()
+            seen, labelled = seen + n, labelled + int(counted.sum())
+            tokens += _n_tokens(batch, counted, derivatives)
+            bar.update()
             if seen == limit: break
-    if not labelled: raise ValueError(f"no labelled example in {seen} examples: batches may be an iterator that was used up")
+    if not labelled:
+        raise ValueError(f"no label among {seen} examples: -100 is none, and an iterator serves one pass only")
     mean = sums / (tokens if per == "token" else labelled)
     return Importance(mean[:, :-1], mean[:, -1], labelled)
