@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'REGRESSION', 'NUM_LABELS', 'TASK_MEASURES', 'MAIN_METRIC', 'is_constant', 'correlation', 'check_lengths',
-           'check_values', 'GlueMetric', 'task_metric']
+           'check_values', 'check_measures', 'GlueMetric', 'task_metric']
 
 # %% ../nbs/10_metrics.ipynb #72359497
 import evaluate, numpy as np
@@ -26,7 +26,7 @@ def correlation(
 ) -> float: # -1 to 1
     "Correlate; 0 where one side does not vary."
     if is_constant(predictions) or is_constant(references): return 0.0
-    return measure(predictions, references).statistic
+    return float(measure(predictions, references).statistic)
 
 # %% ../nbs/10_metrics.ipynb #69a04f8e
 MEASURES = {
@@ -40,7 +40,8 @@ MEASURES = {
 REGRESSION = ("pearson", "spearmanr") # the measures that compare real numbers
 
 # %% ../nbs/10_metrics.ipynb #38cca81d
-NUM_LABELS = dict(cola=2, sst2=2, mrpc=2, stsb=1, qqp=2, mnli=3, qnli=2, rte=2, snli=3, scitail=2) # 1: regression
+# 1: a real number
+NUM_LABELS = dict(cola=2, sst2=2, mrpc=2, stsb=1, qqp=2, mnli=3, qnli=2, rte=2, snli=3, scitail=2)
 TASK_MEASURES = {task: ("accuracy",) for task in NUM_LABELS} | {
     "cola": ("matthews_correlation",), "stsb": ("pearson", "spearmanr"),
     "mrpc": ("accuracy", "f1"), "qqp": ("accuracy", "f1"),
@@ -53,45 +54,58 @@ def check_lengths(
     references, # (n,)
 ) -> None:
     "Raises ValueError unless both are flat and equally long."
-    shapes = np.shape(predictions), np.shape(references)
-    if any(len(s) != 1 for s in shapes):
-        raise ValueError(f"predictions and references have shapes {shapes[0]} and {shapes[1]}, expected (n,) twice: take logits.argmax(-1) for classes, logits[:, 0] for regression")
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"{shapes[0][0]} predictions for {shapes[1][0]} references: give one prediction per example")
+    p, y = np.shape(predictions), np.shape(references)
+    if len(p) != 1 or len(y) != 1:
+        raise ValueError(f"predictions and references have shapes {p} and {y}, expected (n,) twice: "
+                         "take logits.argmax(-1) for classes, logits[:, 0] for regression")
+    if p != y: raise ValueError(f"{p[0]} predictions for {y[0]} references: give one prediction per example")
 
+# %% ../nbs/10_metrics.ipynb #ef5cc587
 def check_values(
     values: np.ndarray, # (n,)
     role: str, # "predictions" or "references"
     num_labels: int, # number of classes; 1: real numbers
 ) -> None:
     "Raises ValueError for nothing at all, NaN, infinity, and anything that is no class."
-    if not len(values): raise ValueError(f"no {role}, expected one per example: nothing can be scored on an empty set")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{role} hold {values[~np.isfinite(values)][0]}, expected finite numbers: has the run diverged, or the split no labels?")
-    if num_labels == 1: return
+    if not len(values): raise ValueError(f"no {role}, expected one per example: an empty set has no score")
+    broken = values[~np.isfinite(values)]
+    if len(broken):
+        raise ValueError(f"{role} hold {broken[0]}, expected finite numbers: "
+                         "has the run diverged, or the split no labels?")
     wrong = values[(values < 0) | (values >= num_labels) | (values % 1 != 0)]
-    if len(wrong):
-        raise ValueError(f"{role} hold {wrong[0]:g}, expected classes 0 to {num_labels - 1}: an unlabelled split (-1) has no score, and logits need argmax(-1)")
+    if num_labels > 1 and len(wrong):
+        raise ValueError(f"{role} hold {wrong[0]:g}, expected classes 0 to {num_labels - 1}: "
+                         "an unlabelled split (-1) has no score, and logits need argmax(-1)")
 
 # %% ../nbs/10_metrics.ipynb #bff2b75c
+def check_measures(
+    measures: tuple, # keys of MEASURES
+    num_labels: int, # number of classes; 1: regression
+) -> tuple: # the same
+    "Raises ValueError for measures that are unknown or do not fit, naming those that do."
+    fit = [m for m in MEASURES if (m in REGRESSION) == (num_labels == 1) and (m != "f1" or num_labels == 2)]
+    unfit = [m for m in measures if m not in fit]
+    if unfit or not measures:
+        raise ValueError(f"measures {unfit or measures} for num_labels={num_labels}: "
+                         f"choose one or more of {fit}")
+    return tuple(measures)
+
+# %% ../nbs/10_metrics.ipynb #2fe14a20
 class GlueMetric(evaluate.Metric):
-    "The named measures over `num_labels` classes; real numbers where `num_labels` is 1. Raises ValueError for a measure that is unknown or does not fit."
+    "Several measures at once. Raises ValueError for measures that are unknown or do not fit."
     def __init__(self,
         measures: tuple, # keys of MEASURES, the main one first
         num_labels: int, # number of classes; 1: regression
         **kwargs, # as for evaluate.Metric
     ):
-        unfit = [m for m in measures if m not in MEASURES or (m in REGRESSION) != (num_labels == 1) or (m == "f1" and num_labels != 2)]
-        fit = [m for m in MEASURES if (m in REGRESSION) == (num_labels == 1) and not (m == "f1" and num_labels != 2)]
-        if unfit or not measures: raise ValueError(f"measures {unfit or measures} for num_labels={num_labels}: choose one or more of {fit}")
-        self.measures, self.num_labels = tuple(measures), num_labels
+        self.measures, self.num_labels = check_measures(measures, num_labels), num_labels
         super().__init__(**{"keep_in_memory": True, "seed": 0} | kwargs)
 
     def _build_data_dir(self): return "" # nothing is written, so nothing is made
 
     def _info(self):
-        features = Features(predictions=Value("float64"), references=Value("float64"))
-        return evaluate.MetricInfo(description=", ".join(self.measures), citation="", inputs_description="", features=features)
+        columns = Features(predictions=Value("float64"), references=Value("float64"))
+        return evaluate.MetricInfo(", ".join(self.measures), citation="", features=columns)
 
     def add_batch(self, *, predictions=None, references=None, **kwargs):
         "Keep a batch for `compute`. Raises ValueError unless both are flat and equally long."
@@ -99,9 +113,10 @@ class GlueMetric(evaluate.Metric):
         evaluate.Metric.add_batch(self, predictions=predictions, references=references, **kwargs)
 
     def _compute(self, predictions, references):
-        predictions, references = np.array(predictions, float), np.array(references, float) # evaluate's own numpy format is float32
-        for role, values in dict(predictions=predictions, references=references).items(): check_values(values, role, self.num_labels)
-        return {name: float(MEASURES[name](predictions, references)) for name in self.measures}
+        p, y = np.array(predictions, float), np.array(references, float) # not evaluate's float32
+        check_values(p, "predictions", self.num_labels)
+        check_values(y, "references", self.num_labels)
+        return {name: float(MEASURES[name](p, y)) for name in self.measures}
 
 # %% ../nbs/10_metrics.ipynb #f9f05f4e
 def task_metric(
@@ -109,5 +124,7 @@ def task_metric(
 ) -> GlueMetric:
     "The metric of a task. Raises ValueError for an unknown one."
     known = name.removeprefix("pocket/")
-    if known not in TASK_MEASURES: raise ValueError(f"no metric for task {name!r}, expected one of {list(TASK_MEASURES)}: GlueMetric(measures, num_labels) makes your own")
+    if known not in TASK_MEASURES:
+        raise ValueError(f"no metric for task {name!r}, expected one of {list(TASK_MEASURES)}: "
+                         "GlueMetric(measures, num_labels) makes your own")
     return GlueMetric(TASK_MEASURES[known], NUM_LABELS[known], config_name=known)
