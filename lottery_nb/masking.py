@@ -6,82 +6,108 @@
 __all__ = ['Mask', 'check_mask', 'masked']
 
 # %% ../nbs/02_masking.ipynb #830688c9
-import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
-from .anatomy import anatomy
+from .anatomy import Matrix, anatomy
 
-# %% ../nbs/02_masking.ipynb #230ea766
+# %% ../nbs/02_masking.ipynb #d6a92ea3
+def _bool_tensor(name: str, value: torch.Tensor, shape: str) -> torch.Tensor:
+    ndim = len(shape.split()) # "(layers, heads)" has two
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim != ndim:
+        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value)
+        raise ValueError(f"{name} must be a bool tensor {shape}, True where a structure is kept, got {got}")
+    return value.detach().to("cpu", copy=True)
+
+# %% ../nbs/02_masking.ipynb #d785215d
 @dataclass(frozen=True, eq=False, repr=False)
 class Mask:
-    "Which structures are kept. Raises ValueError unless both are bool tensors of fitting shapes."
+    "The structures that are kept. Raises ValueError unless both are bool tensors with a row per layer."
     heads: torch.Tensor # bool (L, H), True = kept
     ffns: torch.Tensor # bool (L,), True = kept
 
     def __post_init__(self):
-        for name, ndim in (("heads", 2), ("ffns", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim != ndim:
-                what = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
-                shape = ("(layers, heads)", "(layers,)")[2 - ndim]
-                raise ValueError(f"{name} must be a bool tensor {shape}, got {what}: True keeps, False prunes")
-            object.__setattr__(self, name, value.detach().to("cpu", copy=True))
+        object.__setattr__(self, "heads", _bool_tensor("heads", self.heads, "(layers, heads)"))
+        object.__setattr__(self, "ffns", _bool_tensor("ffns", self.ffns, "(layers,)"))
         if len(self.heads) != len(self.ffns):
-            raise ValueError(f"heads has {len(self.heads)} layers and ffns {len(self.ffns)}: a mask needs one row each")
+            raise ValueError(f"heads has {len(self.heads)} rows, ffns {len(self.ffns)}: give one per layer")
 
     @classmethod
     def full(cls, n_layers: int, n_heads: int) -> "Mask":
         "The mask that keeps everything."
         return cls(torch.ones(n_layers, n_heads, dtype=torch.bool), torch.ones(n_layers, dtype=torch.bool))
+
     @property
-    def shape(self) -> tuple[int, int]: return tuple(self.heads.shape)
+    def shape(self) -> tuple[int, int]: return tuple(self.heads.shape) # (L, H)
     @property
     def pruned_heads(self) -> int: return int((~self.heads).sum())
     @property
     def pruned_ffns(self) -> int: return int((~self.ffns).sum())
-    def __and__(self, other): return Mask(self.heads & other.heads, self.ffns & other.ffns)
-    def __or__(self, other): return Mask(self.heads | other.heads, self.ffns | other.ffns)
-    def __eq__(self, other):
+
+    def __and__(self, other: "Mask") -> "Mask": return _combine(torch.logical_and, self, other)
+    def __or__(self, other: "Mask") -> "Mask": return _combine(torch.logical_or, self, other)
+    def __eq__(self, other) -> bool:
         if not isinstance(other, Mask): return NotImplemented
         return torch.equal(self.heads, other.heads) and torch.equal(self.ffns, other.ffns)
-    def __repr__(self):
-        L, H = self.shape
-        return f"Mask({L} layers x {H} heads, pruned: {self.pruned_heads} heads, {self.pruned_ffns} FFNs)"
+    def __repr__(self) -> str:
+        n_layers, n_heads = self.shape
+        return f"Mask({n_layers} x {n_heads}, pruned: {self.pruned_heads} heads, {self.pruned_ffns} FFNs)"
+    def __str__(self) -> str:
+        draw = lambda kept: "".join("·■"[k] for k in kept)
+        rows = (f"{draw(heads)}  {draw([ffn])}" for heads, ffn in zip(self.heads, self.ffns))
+        return "\n".join([repr(self), *rows])
 
-# %% ../nbs/02_masking.ipynb #d6a92ea3
-def check_mask(model: nn.Module, mask: Mask) -> None:
-    "Raises ValueError unless `mask` has one row per layer and one column per head of `model`."
+# %% ../nbs/02_masking.ipynb #49e04b1e
+def _combine(how, a: Mask, b: Mask) -> Mask:
+    if not isinstance(b, Mask): raise ValueError(f"a mask combines with a mask, not a {type(b).__name__}")
+    if a.shape != b.shape: raise ValueError(f"masks {a.shape} and {b.shape} (layers, heads) do not combine")
+    return Mask(how(a.heads, b.heads), how(a.ffns, b.ffns))
+
+# %% ../nbs/02_masking.ipynb #ff189703
+def check_mask(
+    model: nn.Module, # an encoder
+    mask: Mask, # of any shape
+) -> None:
+    "Raises ValueError unless `mask` has a row for each layer of `model` and a column for each head."
+    if not isinstance(mask, Mask): raise ValueError(f"mask must be a Mask, got a {type(mask).__name__}")
     parts = anatomy(model)
-    if mask.shape != (parts.n_layers, parts.n_heads):
-        raise ValueError(f"the mask has shape {mask.shape} (layers, heads), but this {parts.family} model has "
-            f"{(parts.n_layers, parts.n_heads)}: draw the mask from this model's own scores")
+    shape = parts.n_layers, parts.n_heads
+    if mask.shape != shape:
+        raise ValueError(f"the mask is {mask.shape} (layers, heads), the {parts.family} model {shape}: "
+            "a mask fits models of the size that it was drawn for")
 
-# %% ../nbs/02_masking.ipynb #d785215d
-def _forget_graphs():
-    if "torch._dynamo" in sys.modules: torch.compiler.reset()
+# %% ../nbs/02_masking.ipynb #158e9acc
+def _gate_heads(out: Matrix, heads: torch.Tensor, head_dim: int) -> RemovableHandle:
+    xi = heads.repeat_interleave(head_dim).to(out.weight.device) # (H * head_dim,)
+    return out.module.register_forward_pre_hook(lambda module, x: (x[0] * xi.to(x[0].device), *x[1:]))
 
+def _close_ffn(out: Matrix) -> RemovableHandle:
+    return out.module.register_forward_hook(lambda module, x, y: y * 0) # not zeros: gradients stay defined
+
+def _hooks(model: nn.Module, mask: Mask) -> Iterator[RemovableHandle]:
+    parts = anatomy(model)
+    for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
+        if not heads.all(): yield _gate_heads(layer.attention_output, heads, parts.head_dim)
+        if not ffn: yield _close_ffn(layer.ffn_out)
+
+# %% ../nbs/02_masking.ipynb #1f6104e4
 @contextmanager
 def masked(
-    model: nn.Module, # any encoder that `anatomy` knows, compiled or wrapped too
+    model: nn.Module, # an encoder, bare or under a task head, compiled or wrapped too
     mask: Mask | None, # None keeps everything
-):
-    "Gate `model` inside the block. Raises ValueError for a mask of another shape."
-    parts, handles = anatomy(model), []
-    if mask is None: mask = Mask.full(parts.n_layers, parts.n_heads)
-    check_mask(model, mask)
+) -> Iterator[nn.Module]: # the same model
+    "Gate `model` inside the block (Super Tickets, section 3). Raises ValueError for a mask of another shape."
+    handles = []
+    if mask is not None: check_mask(model, mask)
     try:
-        for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
-            if not heads.all():
-                out = layer.attention_output
-                gate = heads.repeat_interleave(parts.head_dim).to(out.weight) # (H * head_dim,)
-                handles.append(out.module.register_forward_pre_hook(lambda m, x, gate=gate: (x[0] * gate.to(x[0]), *x[1:])))
-            if not ffn: handles.append(layer.ffn_out.module.register_forward_hook(lambda m, x, y: y * 0))
-        if handles: _forget_graphs()
+        if mask is not None: handles += _hooks(model, mask)
+        if handles: torch.compiler.reset() # compiled graphs do not notice new hooks
         yield model
     finally:
         for handle in handles: handle.remove()
-        if handles: _forget_graphs()
+        if handles: torch.compiler.reset()
