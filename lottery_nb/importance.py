@@ -146,7 +146,7 @@ def _check_own_loss(outputs, pooled: torch.Tensor):
 def _take(batch: Mapping, i: int, room: int | None, device) -> tuple[dict, int]:
     "Batch `i` on the device, cut to the `room` that is left, and its number of examples."
     if not isinstance(batch, Mapping) or not {"input_ids", "inputs_embeds"} & batch.keys():
-        what = f"only has {', '.join(batch)}" if isinstance(batch, Mapping) else f"is a {type(batch).__name__}"
+        what = f"has {', '.join(batch)}" if isinstance(batch, Mapping) else f"is a {type(batch).__name__}"
         raise ValueError(f"batch {i} (counted from 0) {what}: give dicts of model inputs with input_ids")
     n = len(batch["input_ids"] if batch.get("input_ids") is not None else batch["inputs_embeds"])
     if not n: raise ValueError(f"batch {i} (counted from 0) has no rows: leave empty batches out")
@@ -215,6 +215,6 @@ def importance_scores(
             bar.update()
             if seen == limit: break
     if not labelled:
-        raise ValueError(f"no label among {seen} examples: -100 is none, and an iterator serves one pass only")
+        raise ValueError(f"no label among {seen} examples: -100 is none, and an iterator serves one pass")
     mean = sums / (tokens if per == "token" else labelled)
     return Importance(mean[:, :-1], mean[:, -1], labelled)

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from . import __version__
-from .anatomy import anatomy
+from .anatomy import Layer, anatomy
 from .importance import Importance
 from .masking import Mask, check_mask
 
@@ -57,11 +56,11 @@ def cut_at(
     n_heads: int, # H, heads per layer
     min_heads: int = 1, # heads that stay in every layer, 0 to H
 ) -> Cut:
-    "Count what a ticket at `level` loses. Raises ValueError for a level outside 0-100 or an impossible floor."
+    "Count what a ticket at `level` loses. Raises ValueError for a bad level or an impossible floor."
     level = check_level(level)
     if isinstance(min_heads, bool) or min_heads not in range(n_heads + 1):
-        raise ValueError(f"min_heads is a whole number from 0 to the {n_heads} heads of a layer, got {min_heads!r}")
-    share = lambda n: int(round(n * level / 100, 6)) # rounded first: 12 * (100 / 12) / 100 is 0.9999… in binary
+        raise ValueError(f"min_heads is a number from 0 to the {n_heads} heads of a layer, got {min_heads!r}")
+    share = lambda n: int(round(n * level / 100, 6)) # rounded first: 12 * (100 / 12) / 100 may be 0.9999…
     return Cut(min(share(n_layers * n_heads), n_layers * (n_heads - min_heads)), share(n_layers))
 
 # %% ../nbs/06_tickets.ipynb #c5d0c952
@@ -84,8 +83,10 @@ def keep_after(
     floor: int = 0, # columns that stay in every row
 ) -> torch.Tensor: # bool, True = kept
     "What is left when the first `n` structures are gone, the floor left out."
-    if floor: ranks = ranks.scatter_add(1, ranks.topk(floor, dim=1).indices, torch.full((len(ranks), floor), ranks.numel()))
-    kept = torch.ones(ranks.numel(), dtype=torch.bool)
+    n_ranks = ranks.numel()
+    if floor: # the last of each row go after all others
+        ranks = ranks + n_ranks * (ranks >= ranks.topk(floor, dim=1).values[:, -1:])
+    kept = torch.ones(n_ranks, dtype=torch.bool)
     kept[ranks.flatten().argsort()[:n]] = False
     return kept.view_as(ranks)
 
@@ -96,28 +97,30 @@ def draw_ticket(
     kind: str = "winning", # winning, random or losing
     *,
     seed: int = 0, # of a random ticket; the others do not depend on it
-    min_heads: int = 1, # heads that stay in every layer
+    min_heads: int = 1, # heads that stay in every layer, 0 to H
 ) -> Mask:
-    "Choose what stays at a level (Super Tickets, section 3). Raises ValueError for a bad level, kind or floor."
+    "What stays at a level (Super Tickets, section 3). Raises ValueError for a bad level, kind or floor."
+    check_kind(kind)
     cut = cut_at(level, *importance.heads.shape, min_heads)
     generator = torch.Generator().manual_seed(seed)
-    heads, ffns = (ranking(s, check_kind(kind), generator) for s in (importance.normalized().heads, importance.ffns))
+    heads, ffns = (ranking(s, kind, generator) for s in (importance.normalized().heads, importance.ffns))
     return Mask(keep_after(heads, cut.heads, min_heads), keep_after(ffns, cut.ffns))
 
 # %% ../nbs/06_tickets.ipynb #a304cf2a
 def weight_remaining(
-    model: nn.Module, # bare, or under a task head; its values are not read
+    model: nn.Module, # bare, or under a task head; only shapes are read
     mask: Mask, # True = kept
 ) -> float: # share of the backbone's weights, 0 to 1
-    "Share of the backbone that a ticket keeps, embeddings included (Table 7). Raises ValueError for a mask of another shape."
+    "Share of the backbone that a ticket keeps (Table 7). Raises ValueError for a mask of another shape."
     check_mask(model, mask)
     parts, gone = anatomy(model), 0
     for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
         gone += int((~heads).sum()) * _head_size(layer, parts.head_dim)
-        if not ffn: gone += sum(p.numel() for m in (layer.ffn_in, layer.ffn_out) for p in m.module.parameters())
+        for matrix in () if ffn else (layer.ffn_in, layer.ffn_out):
+            gone += sum(p.numel() for p in matrix.module.parameters())
     return 1 - gone / sum(p.numel() for p in parts.base.parameters())
 
-def _head_size(layer, head_dim: int) -> int:
+def _head_size(layer: Layer, head_dim: int) -> int:
     rows = sum(m.in_features + (m.bias is not None) for m in (layer.query, layer.key, layer.value))
     return head_dim * (rows + layer.attention_output.out_features)
 
@@ -125,89 +128,100 @@ def _head_size(layer, head_dim: int) -> int:
 def architecture(
     model: nn.Module, # bare, or under a task head
 ) -> dict: # plain values, for a ticket's provenance
-    "What a ticket's model has to look like."
+    "What a model must look like for a ticket to fit."
     parts = anatomy(model)
-    return {"family": parts.family, "layers": parts.n_layers, "heads": parts.n_heads, "head_dim": parts.head_dim}
+    return dict(family=parts.family, layers=parts.n_layers, heads=parts.n_heads, head_dim=parts.head_dim)
 
 def check_architecture(
     model: nn.Module, # the model at hand
     wanted: Mapping, # as `architecture` gives it
 ) -> None:
-    "Raises ValueError naming everything in which `model` is not what the ticket was drawn for."
+    "Raises ValueError naming everything in which `model` is not what a ticket was drawn for."
     found = architecture(model)
-    wrong = [f"{k} {wanted[k]} (this model: {found[k]})" for k in found if k in wanted and wanted[k] != found[k]]
-    if wrong: raise ValueError(f"this ticket does not fit: it was drawn for {', '.join(wrong)}; score this model and draw its own")
+    wrong = [f"{k} {wanted[k]}, this model has {v}" for k, v in found.items() if wanted.get(k, v) != v]
+    if wrong: raise ValueError(f"the ticket is for {'; '.join(wrong)}: score this model and draw its own")
 
-# %% ../nbs/06_tickets.ipynb #5646e02f
-def _digest(provenance: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    found = hashlib.sha256(provenance.encode())
+# %% ../nbs/06_tickets.ipynb #a31a6db8
+FORMAT = "lottery_nb ticket 1"
+
+def _digest(about: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    found = hashlib.sha256(about.encode())
     for name in sorted(tensors): found.update(name.encode() + tensors[name].numpy().tobytes())
     return found.hexdigest()
 
-def _replace_file(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]):
+def _write(path: Path, about: str, tensors: Mapping[str, torch.Tensor]):
+    tensors = {name: t.contiguous() for name, t in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file: part = Path(file.name)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(dict(tensors), part, metadata=dict(metadata))
+        save_file(tensors, part, dict(format=FORMAT, provenance=about, sha256=_digest(about, tensors)))
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 
-def _read_file(path: Path) -> tuple[dict, dict]:
-    if not path.is_file(): raise ValueError(f"no ticket file at {path}: look at the path, or draw the ticket again")
+def _read(path: Path) -> tuple[dict, dict]:
+    if not path.is_file(): raise ValueError(f"no ticket file at {path}: check the path, or draw it again")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({error}): draw the ticket again") from None
+        raise ValueError(f"{path} is damaged, or no ticket file ({error}): draw the ticket again") from None
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} has the format {metadata.get('format')!r}, expected {FORMAT!r}: "
+            "give a file that Ticket.save of this version wrote")
+    about = metadata.get("provenance", "")
+    if metadata.get("sha256") != _digest(about, tensors):
+        raise ValueError(f"{path} is damaged, its checksum does not fit: draw the ticket again")
+    return json.loads(about), tensors
 
-# %% ../nbs/06_tickets.ipynb #02ead01c
-FORMAT = "lottery_nb ticket 1"
-
+# %% ../nbs/06_tickets.ipynb #48f462d8
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ticket:
     "A mask and where it came from. Raises ValueError for a bad level or kind, or scores of another shape."
     mask: Mask # True = kept
     model: str # encoder: a name, a folder or a hub id
-    task: str
-    seed: int
+    task: str # that the scores come from
+    seed: int # of the run
     level: float # percent pruned, 0 to 100
     kind: str # winning, random or losing
     scores: Importance | None = None # that it was drawn from
-    architecture: Mapping = field(default_factory=dict) # of `architecture(model)`
-    extra: Mapping = field(default_factory=dict) # anything else, as JSON: learning rate, min_heads, score of the full model, …
+    architecture: Mapping = field(default_factory=dict) # as `architecture(model)` gives it
+    extra: Mapping = field(default_factory=dict) # more plain values: learning rate, min_heads, …
     version: str = __version__ # of the package that drew it
 
     def __post_init__(self):
-        check_level(self.level), check_kind(self.kind)
-        if self.scores is not None and self.scores.heads.shape != self.mask.heads.shape:
-            raise ValueError(f"scores {tuple(self.scores.heads.shape)} and mask {tuple(self.mask.heads.shape)} differ in shape")
-
-    def save(self, path: str | os.PathLike):
-        "Write one safetensors file, in place only when it is complete."
-        tensors = {"mask.heads": self.mask.heads, "mask.ffns": self.mask.ffns}
-        if self.scores: tensors |= {"scores.heads": self.scores.heads, "scores.ffns": self.scores.ffns}
-        tensors = {name: t.contiguous() for name, t in tensors.items()}
-        about = json.dumps(self.provenance(), sort_keys=True)
-        _replace_file(Path(path), tensors, {"format": FORMAT, "provenance": about, "sha256": _digest(about, tensors)})
+        object.__setattr__(self, "level", check_level(self.level)), object.__setattr__(self, "seed", int(self.seed))
+        check_kind(self.kind)
+        if self.scores is not None and tuple(self.scores.heads.shape) != self.mask.shape:
+            raise ValueError(f"scores are {tuple(self.scores.heads.shape)}, but the mask is "
+                f"{self.mask.shape}: both are (layers, heads) of one model")
 
     def provenance(self) -> dict:
         "Everything but the tensors, as plain values; what was pruned is counted."
-        about = {k: getattr(self, k) for k in ("model", "task", "seed", "level", "kind", "version")}
-        return about | {"pruned_heads": self.mask.pruned_heads, "pruned_ffns": self.mask.pruned_ffns,
-            "architecture": dict(self.architecture), "extra": dict(self.extra),
-            "n_examples": self.scores.n_examples if self.scores else None}
-
+        return _provenance(self)
+    def save(self, path: str | os.PathLike):
+        "Write one safetensors file; it is there complete or not at all."
+        _write(Path(path), json.dumps(self.provenance(), sort_keys=True), _tensors(self))
     @classmethod
     def load(cls, path: str | os.PathLike, model: nn.Module | None = None) -> "Ticket":
-        "Read a ticket; with `model`, for that model. Raises ValueError for a damaged or foreign file, or one that does not fit."
-        metadata, tensors = _read_file(Path(path))
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"{path} is no ticket of this version: its format is {metadata.get('format')!r}, not {FORMAT!r}")
-        if metadata.get("sha256") != _digest(metadata["provenance"], tensors):
-            raise ValueError(f"{path} is damaged: its checksum does not match what it holds; draw the ticket again")
-        about = json.loads(metadata["provenance"])
-        n_examples, _, _ = (about.pop(k) for k in ("n_examples", "pruned_heads", "pruned_ffns"))
-        scores = Importance(tensors["scores.heads"], tensors["scores.ffns"], n_examples) if "scores.heads" in tensors else None
-        ticket = cls(mask=Mask(tensors["mask.heads"], tensors["mask.ffns"]), scores=scores, **about)
-        if model is not None: check_architecture(model, ticket.architecture); check_mask(model, ticket.mask)
+        "Read a ticket. Raises ValueError for a missing, damaged or foreign file, or one not for `model`."
+        ticket = cls(**_fields(*_read(Path(path))))
+        if model is not None: check_architecture(model, ticket.architecture), check_mask(model, ticket.mask)
         return ticket
+
+# %% ../nbs/06_tickets.ipynb #5a25ec6b
+def _provenance(ticket: Ticket) -> dict:
+    about = {k: getattr(ticket, k) for k in ("model", "task", "seed", "level", "kind", "version")}
+    pruned = {"pruned_heads": ticket.mask.pruned_heads, "pruned_ffns": ticket.mask.pruned_ffns}
+    return about | pruned | {"n_examples": ticket.scores.n_examples if ticket.scores else None,
+        "architecture": dict(ticket.architecture), "extra": dict(ticket.extra)}
+
+def _tensors(ticket: Ticket) -> dict[str, torch.Tensor]:
+    parts = {"mask": ticket.mask} | ({"scores": ticket.scores} if ticket.scores else {})
+    return {f"{name}.{k}": getattr(part, k) for name, part in parts.items() for k in ("heads", "ffns")}
+
+def _fields(about: dict, tensors: Mapping[str, torch.Tensor]) -> dict:
+    about, n = dict(about), about["n_examples"]
+    for counted in ("pruned_heads", "pruned_ffns", "n_examples"): del about[counted]
+    part = lambda name: (tensors[f"{name}.heads"], tensors[f"{name}.ffns"])
+    scores = None if n is None else Importance(*part("scores"), n)
+    return about | {"mask": Mask(*part("mask")), "scores": scores}
