@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['NOUNS', 'ABOVE', 'VERBS', 'ADJECTIVES', 'ADVERBS', 'LIKED', 'DISLIKED', 'IRREGULAR', 'LEXICON', 'DETERMINERS',
-           'WEAKER', 'SPECIAL', 'FUNCTION_WORDS', 'CONNECTIVES', 'DOMAINS', 'GLUE', 'DETERMINER_WORDS', 'INFERENCE',
+           'WEAKER', 'SPECIAL', 'FUNCTION_WORDS', 'INFERENCE', 'CONNECTIVES', 'DOMAINS', 'GLUE', 'DETERMINER_WORDS',
            'POCKET_SIZES', 'POCKET_TASKS', 'PREMISE', 'ROWS', 'NOISE', 'N_VALIDATION', 'N_TEST', 'Lexicon', 'plural',
            'third', 'participle', 'Phrase', 'Clause', 'any_phrase', 'any_clause', 'word', 'say_phrase',
            'can_be_passive', 'say', 'narrower', 'phrase_entails', 'does_entails', 'opposed', 'does_excludes', 'entails',
-           'denial', 'relation', 'same_meaning', 'sibling', 'shift', 'change_phrase', 'change', 'changes', 'Question',
-           'any_question', 'asks_who', 'answers', 'ask', 'vocabulary', 'pocket_tokenizer', 'any_fact', 'any_relation',
-           'any_text', 'verbs_of', 'counterparts', 'spoil', 'valence', 'review', 'closeness', 'phrase_closeness',
-           'similarity', 'cola_row', 'sst2_row', 'unlike', 'mrpc_row', 'qqp_row', 'stsb_row', 'same_question',
-           'inference_row', 'qnli_row', 'draw_split', 'pocket_data', 'pocket_path']
+           'denial', 'relation', 'same_meaning', 'siblings', 'neighbours', 'shift', 'change_phrase', 'change',
+           'changes', 'Question', 'any_question', 'asks_who', 'answers', 'ask', 'vocabulary', 'pocket_tokenizer',
+           'any_fact', 'related', 'any_text', 'verbs_of', 'counterparts', 'spoil', 'valence', 'review', 'closeness',
+           'phrase_closeness', 'similarity', 'cola_row', 'sst2_row', 'unlike', 'mrpc_row', 'qqp_row', 'stsb_row',
+           'same_question', 'inference_row', 'qnli_row', 'draw_split', 'pocket_data', 'pocket_path']
 
 # %% ../nbs/12_pocket.ipynb #42b234e1
 import random
@@ -143,14 +143,21 @@ class Lexicon:
         self.opposite[left], self.opposite[right] = right, left
         return left, right
 
+    @lru_cache(maxsize=None)
     def chain(self, concept):
         "`concept` and everything more general."
-        return [concept, *self.chain(self.above[concept])] if concept else []
+        return (concept, *self.chain(self.above[concept])) if concept else ()
+
+    @lru_cache(maxsize=None)
+    def below(self, concept):
+        "What is just below a concept: the dogs among animals."
+        return tuple(c for c, above in self.above.items() if above == concept)
 
     def kind(self, noun):
         "The kind a noun belongs to, or itself where it names a kind."
         return next((c for c in self.chain(noun) if c in NOUNS), noun)
 
+    @lru_cache(maxsize=None)
     def adjectives(self, noun):
         "The adjectives that can be said of a noun."
         return [a for a, kinds in self.fits.items() if set(self.chain(noun)) & set(kinds)]
@@ -276,6 +283,7 @@ def does_entails(a, b):
     return b.verb in LEXICON.chain(a.verb) and phrase_entails(a.object, b.object)
 
 # %% ../nbs/12_pocket.ipynb #3236c71d
+@lru_cache(maxsize=None)
 def opposed(a, b):
     "Whether some concept above `a` is the opposite of one above `b`."
     return any(LEXICON.opposite.get(x) == y or LEXICON.opposite.get(y) == x for x in LEXICON.chain(a) for y in LEXICON.chain(b))
@@ -315,20 +323,25 @@ def same_meaning(a, b):
     return entails(a, b) and entails(b, a)
 
 # %% ../nbs/12_pocket.ipynb #3e2095f1
-def sibling(rng, concept):
-    "Another concept of the same sort."
+@lru_cache(maxsize=None)
+def siblings(concept):
+    "Other concepts of the same sort."
     if concept in LEXICON.verbs: pool = [v for v, kinds in LEXICON.verbs.items() if kinds == LEXICON.verbs[concept]]
     elif concept in LEXICON.fits: pool = [a for a, kinds in LEXICON.fits.items() if kinds == LEXICON.fits[concept]]
     elif concept in LEXICON.adverbs: pool = LEXICON.adverbs
     elif concept in LEXICON.kinds: pool = [k for k in NOUNS if ABOVE.get(k) == ABOVE.get(concept)]
     else: pool = LEXICON.kinds[LEXICON.kind(concept)]
-    return rng.choice([c for c in pool if c != concept] or [concept])
+    return tuple(c for c in pool if c != concept)
+
+@lru_cache(maxsize=None)
+def neighbours(concept):
+    "Concepts near this one, in four groups: more general, more special, opposite, of the same sort."
+    groups = (LEXICON.chain(concept)[1:2], LEXICON.below(concept), LEXICON.chain(LEXICON.opposite.get(concept))[:1], siblings(concept))
+    return tuple(g for g in groups if g)
 
 def shift(rng, concept):
-    "A concept near this one: more general, more special, opposite, or of the same sort."
-    below = [c for c, above in LEXICON.above.items() if above == concept]
-    near = [LEXICON.above.get(concept), rng.choice(below) if below else None, LEXICON.opposite.get(concept), sibling(rng, concept)]
-    return rng.choice([c for c in near if c])
+    "A concept near this one."
+    return rng.choice(rng.choice(neighbours(concept)))
 
 def change_phrase(rng, phrase, fixed=False):
     "The phrase with its noun, adjective, quantifier or number changed."
@@ -345,9 +358,10 @@ def change(rng, clause, parts="subject verb object negated ending swap"):
     "The clause with one thing changed."
     part = rng.choice(parts.split())
     if part == "subject": return replace(clause, subject=change_phrase(rng, clause.subject))
-    if part == "negated" and clause.subject.quantifier != "two": return replace(clause, negated=not clause.negated)
+    if part == "negated" and clause.subject.quantifier != "two":
+        return denial(clause) if rng.random() < .5 else replace(clause, negated=not clause.negated)
     if part == "ending" and clause.verb:
-        if clause.place: return replace(clause, place=rng.choice([None, sibling(rng, clause.place)]))
+        if clause.place: return replace(clause, place=rng.choice([None, rng.choice(siblings(clause.place))]))
         return replace(clause, adverb=rng.choice([None, shift(rng, clause.adverb)]) if clause.adverb else rng.choice(LEXICON.adverbs))
     if not clause.verb: return replace(clause, adjective=shift(rng, clause.adjective))
     if part == "object":
@@ -429,7 +443,8 @@ def pocket_tokenizer():
         model_input_names=["input_ids", "token_type_ids", "attention_mask"], **names)
 
 # %% ../nbs/12_pocket.ipynb #7f914598
-CONNECTIVES = {"entailment": ("so", "because"), "contradiction": ("but", "although"), "neutral": ("also", "while")}
+INFERENCE = ("entailment", "neutral", "contradiction") # the labels of mnli and snli, in order
+CONNECTIVES = {"entailment": ("because", "so"), "contradiction": ("although", "but"), "neutral": ("while", "also")} # before the first sentence, or before the second
 
 def any_fact(rng):
     "What everybody knows: a dog is an animal, cats are creatures."
@@ -438,28 +453,28 @@ def any_fact(rng):
     if rng.random() < .5: return [*say_phrase(rng, Phrase("every", noun, True)), "are", word(rng, above, plural)]
     return [*say_phrase(rng, Phrase("some", noun)), "is", *say_phrase(rng, Phrase("some", above))]
 
-def any_relation(rng, first, n=(0, 1, 1, 2), wanted=("entailment", "contradiction", "neutral"), parts="subject verb object negated ending swap", tries=60):
-    "A second clause that stands in a wanted relation to the first, and that relation."
-    label = rng.choice(wanted)
-    for _ in range(tries):
-        second = changes(rng, first, rng.choice(n), parts)
-        if relation(first, second) == label: return second, label
-    return any_relation(rng, any_clause(rng), n, wanted, parts)
+def related(rng, wanted, n=(0, 1, 1, 2), **style):
+    "Two clauses that stand in a wanted relation."
+    while True:
+        first = any_clause(rng, **style)
+        for _ in range(20):
+            second = changes(rng, first, rng.choice(n))
+            if relation(first, second) == wanted: return first, second
 
 def any_text(rng, joined=.6):
     "One or two sentences that belong together, as a tuple of strings."
     kind, clause = rng.random(), any_clause(rng, place=.1)
-    if kind < .08: said = [any_fact(rng)]
-    elif kind < .15:
+    if kind < .07: said = [any_fact(rng)]
+    elif kind < .12: said = [review(rng, rng.choice((-1, 1)))]
+    elif kind < .17: said = [say(rng, clause)]
+    elif kind < .24:
         question = any_question(rng, clause)
         said = [ask(rng, question), ask(rng, question)]
-    elif kind < .30: said = [ask(rng, any_question(rng, clause)), say(rng, clause)]
+    elif kind < .38: said = [ask(rng, any_question(rng, clause)), say(rng, clause)]
     else:
-        second, label = any_relation(rng, clause)
-        said = [say(rng, clause), say(rng, second)]
-        if rng.random() < joined:
-            where = rng.choice([0, 1])
-            said[1 - where].insert(0, CONNECTIVES[label][1 - where])
+        label, where = rng.choice(INFERENCE), rng.choice((0, 1))
+        said = [say(rng, c) for c in related(rng, label, place=.1)]
+        if rng.random() < joined: said[where].insert(0, CONNECTIVES[label][where])
     return tuple(" ".join(s) for s in said)
 
 # %% ../nbs/12_pocket.ipynb #b379f743
@@ -554,7 +569,6 @@ def similarity(a, b):
     return 5 * near * (1 if a.negated == b.negated else .6)
 
 # %% ../nbs/12_pocket.ipynb #0126633a
-INFERENCE = ("entailment", "neutral", "contradiction")
 POCKET_SIZES = dict(cola=3000, sst2=8000, mrpc=1500, stsb=2000, qqp=16000, mnli=20000, qnli=10000, rte=1000, snli=20000, scitail=4000) # training examples
 POCKET_TASKS = tuple(POCKET_SIZES)
 
@@ -601,11 +615,7 @@ def same_question(a, b):
 def inference_row(rng, names, labels=INFERENCE, binary=False, **style):
     "A premise and a hypothesis, labelled by what follows from the premise."
     wanted = rng.choice(("entailment", rng.choice(("neutral", "contradiction"))) if binary else labels)
-    while True:
-        premise = any_clause(rng, **style)
-        pairs = ((premise, changes(rng, premise, rng.choice((0, 1, 1, 2)))) for _ in range(20))
-        hypothesis = next((h for p, h in pairs if relation(p, h) == wanted), None)
-        if hypothesis: break
+    premise, hypothesis = related(rng, wanted, **style)
     label = int(wanted != "entailment") if binary else labels.index(wanted)
     return {names[0]: _join(say(rng, premise)), names[1]: _join(say(rng, hypothesis)), "label": label}
 
@@ -624,7 +634,7 @@ ROWS = { # one example of a task, drawn with a random.Random
     "rte": lambda rng: inference_row(rng, ("sentence1", "sentence2"), binary=True, verbs=GLUE),
     "mnli": lambda rng: inference_row(rng, PREMISE, verbs=verbs_of("life kitchen")),
     "mnli/mismatched": lambda rng: inference_row(rng, PREMISE, verbs=verbs_of("workshop stage")),
-    "snli": lambda rng: inference_row(rng, PREMISE, verbs=verbs_of("street"), quantifiers="some some two two the", place=.4),
+    "snli": lambda rng: inference_row(rng, PREMISE, verbs=verbs_of("street"), quantifiers="some some two the", adjective=.15, place=.3),
     "scitail": lambda rng: inference_row(rng, PREMISE, INFERENCE[:2], verbs=verbs_of("lab"), quantifiers="every every every some the"),
 }
 NOISE = .03 # share of classification labels that are wrong, in every split, as in human labels
