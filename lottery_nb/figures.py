@@ -18,8 +18,7 @@ from .rewinding import best_rows
 from .tickets import KINDS
 
 # %% ../nbs/54_figures.ipynb #5c00ddee
-_blue, _orange, _green = sns.color_palette("colorblind", 3).as_hex()
-PALETTE = {"winning": _blue, "random": _orange, "losing": _green, "full": "#595959"}
+PALETTE = {"winning": "#0b5394", "random": "#de8f05", "losing": "#029e73", "full": "#595959"} # blue, orange, green, grey
 MARKERS = {"winning": "o", "random": "s", "losing": "^"}
 DASHES = {"winning": "", "random": (3, 1, 1, 1), "losing": (2, 1)} # "" is a solid line
 METRIC_NAMES = {"accuracy": "accuracy", "f1": "F1", "matthews_correlation": "Matthews correlation",

@@ -37,7 +37,7 @@ from .records import (check_writable, environment, folder_fingerprint, is_comple
                                 record_folder, run_hash, save_predictions, write_record)
 from .tasks import Task, selection_rows
 from .tickets import KINDS, Ticket, architecture, check_kind, check_level, cut_at, draw_ticket, weight_remaining
-from .training import TrainConfig, TrainResult, fine_tune, load_encoder, model_source
+from .training import TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source
 
 # %% ../nbs/22_rewinding.ipynb #c47dd70e
 def snapshot(
@@ -128,8 +128,9 @@ class Study:
 
     @cached_property
     def content(self) -> list: # fingerprints of what is read
-        source = Path(model_source(self.model_name))
-        model = folder_fingerprint(source) if source.is_dir() else AutoConfig.from_pretrained(str(source))._commit_hash
+        source = model_source(self.model_name)
+        if Path(source).is_dir(): model = folder_fingerprint(source)
+        else: model = AutoConfig.from_pretrained(source, local_files_only=is_local(source))._commit_hash
         return [model, self.task.fingerprint]
     @property
     def parameters(self) -> dict: # what a record tells, and a hash covers
@@ -232,8 +233,7 @@ def train_rows(
     workers: int = 1, # processes; each trains on one thread
     progress: bool = True, # show a bar
 ):
-    "Train the rows that are missing, on this process or on several. Raises ValueError."
-    if workers < 1: raise ValueError(f"workers is {workers}: give 1, or a number of processes")
+    "Train the rows that are missing, on this process or on several."
     todo = [row for row in rows if not is_complete(study.folder(row))]
     with tqdm(total=len(rows), initial=len(rows) - len(todo), unit="row", disable=not progress) as bar:
         done = (train_row(study, row) for row in todo) if workers == 1 or len(todo) < 2 else _train_apart(study, todo, workers)
@@ -287,6 +287,7 @@ def phase_transition(
 ) -> pd.DataFrame: # one row per training: full, each kind at each level, restarts
     "Train the full model, its tickets at every level, and its control (Super Tickets, section 5.4). Raises ValueError."
     rows = plan_rows(levels, kinds, restarts)
+    if workers < 1: raise ValueError(f"workers is {workers}: give 1, or a number of processes")
     study = Study(str(model_name), task, config, check_writable(out_dir), min_heads, score_limit)
     train_rows(study, rows, workers, progress)
     return read_rows(Path(out_dir) / study.key(row) for row in rows)
