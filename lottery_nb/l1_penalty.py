@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['CACHE', 'STATISTIC', 'METHODS', 'bare', 'pretrained_names', 'backbone_pairs', 'blocks', 'add_subgradient',
            'step_sizes', 'soft_threshold', 'statistic_of', 'shrink', 'L1Distance', 'plain_optimizer', 'check_no_decay',
-           'unscale']
+           'unscale', 'head_parameters', 'base_outputs', 'fit_head', 'batch_gradients', 'probe', 'suggest_lambda',
+           'share_moved']
 
 # %% ../nbs/30_l1_penalty.ipynb #a6f98939
 import copy, math
@@ -214,3 +215,111 @@ def unscale(
     try: scaler.unscale_(plain_optimizer(optimizer))
     except RuntimeError as error:
         if "already been called" not in str(error): raise # clipping has unscaled them
+
+# %% ../nbs/30_l1_penalty.ipynb #a39e153a
+def head_parameters(
+    model: nn.Module, # under a task head
+    pretrained: Iterable[str], # names of the backbone's parameters
+) -> list[nn.Parameter]:
+    "The parameters of the task head. Raises ValueError where there are none."
+    pretrained = set(pretrained)
+    found = [p for name, p in model.named_parameters() if name not in pretrained]
+    if not found: raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with load_encoder")
+    return found
+
+def base_outputs(
+    model: nn.Module, # under a task head, in eval mode
+    batches: Iterable[dict], # model inputs with labels
+) -> list[tuple[dict, object]]: # (batch, what the base model made of it)
+    "Run the frozen backbone once over some batches."
+    base, seen = model.base_model, []
+    handle = base.register_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        with torch.no_grad(): return [(batch, (model(**batch), seen.pop())[1]) for batch in batches]
+    finally: handle.remove()
+
+# %% ../nbs/30_l1_penalty.ipynb #59374ecf
+def fit_head(
+    model: nn.Module, # under a task head; only its head is changed
+    batches: Iterable[dict], # model inputs with labels
+    pretrained: Iterable[str], # names of the backbone's parameters
+    *,
+    passes: int = 10, # over the batches
+    learning_rate: float = 1e-3,
+) -> nn.Module: # in eval mode
+    "Fit the task head on frozen features."
+    head, features = head_parameters(model.eval(), pretrained), base_outputs(model, batches)
+    optimizer, base = torch.optim.Adam(head, lr=learning_rate), model.base_model
+    try:
+        for batch, output in passes * features:
+            base.forward = lambda *args, output=output, **kwargs: output # the head alone is computed
+            loss = task_loss(model(**batch), batch["labels"])
+            for p, grad in zip(head, torch.autograd.grad(loss, head)): p.grad = grad
+            optimizer.step()
+    finally: del base.forward
+    return model
+
+# %% ../nbs/30_l1_penalty.ipynb #18800e91
+def batch_gradients(
+    model: nn.Module, # under a fitted head, in eval mode
+    batches: Iterable[dict], # model inputs with labels
+    names: Iterable[str], # of the parameters
+    clip: float = 1., # norm of a batch's gradient; 0: never
+) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
+    "Gradients of one batch after another, clipped as in training."
+    parameters = dict(model.named_parameters())
+    wanted = {name: parameters[name] for name in names}
+    for batch in batches:
+        model.zero_grad(set_to_none=True)
+        task_loss(model(**batch), batch["labels"]).backward()
+        if clip: nn.utils.clip_grad_norm_(model.parameters(), clip)
+        yield {name: p.grad for name, p in wanted.items() if p.grad is not None}
+
+# %% ../nbs/30_l1_penalty.ipynb #d6d19151
+def probe(
+    model: nn.Module, # from `load_encoder`; left as it is
+    task, # a Task
+    *,
+    batch_size: int = 16, # rows
+    n_batches: int = 20, # that gradients are taken of; as many again fit the head
+    seed: int = 0, # of the rows
+    max_length: int = 128, # tokens
+    clip: float = 1., # norm of a batch's gradient; 0: never
+) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
+    "Gradients of the backbone at θ₀ under a head that was fitted on frozen features, batch by batch."
+    model = copy.deepcopy(model)
+    names, tokenizer = pretrained_names(model, {}), model.lottery.tokenizer
+    rows = task.encode(tokenizer, max_length)
+    device, n = next(model.parameters()).device, batch_size * n_batches
+    chosen = train_rows(len(rows.train), min(len(rows.train), 2 * n), seed)
+    head_rows, own_rows = chosen[:len(chosen) // 2], chosen[len(chosen) // 2:]
+    columns = rows.train.remove_columns("length")
+    cut = lambda at: (rows.collator([columns[int(i)] for i in at[k:k + batch_size]]).to(device) for k in range(0, len(at), batch_size))
+    for p in model.parameters(): p.requires_grad_(True)
+    fit_head(model, cut(head_rows), names)
+    yield from batch_gradients(model, cut(own_rows), names, clip)
+
+# %% ../nbs/30_l1_penalty.ipynb #caa58ce3
+def suggest_lambda(
+    model: nn.Module, # from `load_encoder`; left as it is
+    task, # a Task
+    share: float = .01, # of the backbone's weights that should move, between 0 and 1
+    **options, # of `probe`
+) -> float: # λ
+    "The λ at which about a share of the backbone would move. Raises ValueError for a share that makes no sense."
+    if not 0 < share < 1: raise ValueError(f"share is between 0 and 1, got {share!r}: use 0.01 for 1 %")
+    mean, n = {}, 0
+    for n, gradients in enumerate(probe(model, task, **options), 1):
+        for name, g in gradients.items(): mean[name] = mean[name].add_(g) if name in mean else g.clone()
+    sizes = torch.cat([g.abs_().flatten() for g in mean.values()]) / n
+    total = sum(p.numel() for name, p in model.named_parameters() if name in mean)
+    return sizes.kthvalue(max(1, round(total * (1 - share)))).values.item()
+
+def share_moved(
+    model: nn.Module, # trained
+    reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀
+    sigma: float = 0., # a weight has moved if abs(θ - θ₀) > σ
+) -> float: # 0 to 1
+    "Share of the backbone's weights that are not where they were."
+    pairs = backbone_pairs(model, reference).values()
+    return sum(int(((p.detach() - start.to(p)).abs() > sigma).sum()) for p, start in pairs) / sum(p.numel() for p, _ in pairs)
