@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['WITHOUT_EFFECT', 'LEFTOVER', 'LEFTOVER_DAYS', 'project_path', 'check_writable', 'plain', 'last_part', 'run_hash',
-           'folder_fingerprint', 'template_hash', 'environment', 'git_revision', 'checksum', 'write_record',
-           'read_record', 'damaged', 'save_predictions', 'load_predictions', 'is_complete', 'record_folder',
-           'read_records', 'write_jsonl', 'read_jsonl']
+           'same_number', 'folder_fingerprint', 'template_hash', 'environment', 'git_revision', 'checksum',
+           'write_record', 'read_record', 'damaged', 'save_predictions', 'seal', 'load_predictions', 'is_complete',
+           'clear_leftovers', 'record_folder', 'read_records', 'write_jsonl', 'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
@@ -38,7 +38,8 @@ def check_writable(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): pass
     except OSError as error:
-        raise ValueError(f"out_dir {str(out_dir)!r} cannot be written ({error.strerror or error}): give a folder that you may write to") from error
+        raise ValueError(f"out_dir {str(out_dir)!r} cannot be written ({error.strerror or error}): "
+                         "give a folder that you may write to") from error
     return folder
 
 # %% ../nbs/16_records.ipynb #c1bb18c0
@@ -55,7 +56,8 @@ def plain(
     if isinstance(value, float): return value if math.isfinite(value) else None
     if value is None or value is pd.NA: return None
     if isinstance(value, (bool, int)): return value
-    raise TypeError(f"a record holds numbers, text, lists and dicts, not {type(value).__name__} {value!r}: convert it, or leave it out")
+    raise TypeError(f"a record holds numbers, text, lists and dicts, not {type(value).__name__} {value!r}: "
+                    "convert it, or leave it out")
 
 def last_part(text: str) -> str:
     "The last part of an absolute path of any platform; other text as it is."
@@ -71,33 +73,36 @@ def run_hash(
 ) -> str: # 16 hexadecimal digits
     "Name a run by everything that affects its result. Raises TypeError for a parameter that is not plain."
     params = {name: value for name, value in params.items() if name not in WITHOUT_EFFECT}
-    text = json.dumps(plain(params), allow_nan=False)
-    params = json.loads(text, parse_float=lambda digits: int(float(digits)) if float(digits).is_integer() else float(digits))
+    params = json.loads(json.dumps(plain(params), allow_nan=False), parse_float=same_number)
     text = json.dumps([params, sorted(map(str, content)), __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+def same_number(digits: str): return int(float(digits)) if float(digits).is_integer() else float(digits)
 
 # %% ../nbs/16_records.ipynb #bfe2a1ac
 def folder_fingerprint(
     path, # a folder, or one file
 ) -> str: # 64 hexadecimal digits
-    "Hash the names and contents of the files under `path`, hidden ones left out. Raises ValueError when there is nothing."
-    path = project_path(path)
-    files = {"": path} if path.is_file() else {f.relative_to(path).as_posix(): f for f in path.rglob("*") if f.is_file()}
-    files = {name: file for name, file in files.items() if not re.search(r"(^|/)\.", name)}
-    if not files: raise ValueError(f"there are no files in {str(path)!r}: give a file or a folder that holds some")
-    digest = hashlib.sha256()
+    "Hash names and contents of the files under `path`, hidden ones left out. Raises ValueError without any."
+    path, digest = project_path(path), hashlib.sha256()
+    files = {file.relative_to(path).as_posix(): file for file in (path, *path.rglob("*")) if file.is_file()}
+    files = {name: file for name, file in files.items() if name == "." or not re.search(r"(^|/)\.", name)}
+    if not files: raise ValueError(f"there are no files in {str(path)!r}: give a file, or a folder with some")
     for name in sorted(files):
-        with open(files[name], "rb") as file: digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        with open(files[name], "rb") as file: content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
 
+# %% ../nbs/16_records.ipynb #31af2e92
 def template_hash(
     notebook, # path of an .ipynb
 ) -> str: # 64 hexadecimal digits
-    "Hash the code cells of a template, parameters left out. Raises ValueError for a file that is not a notebook."
+    "Hash the code cells of a template, parameters left out. Raises ValueError for another file."
     try: cells = json.loads(project_path(notebook).read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error: raise ValueError(f"{str(notebook)!r} is not a notebook that can be read: {error}") from error
-    left_out = {"parameters", "injected-parameters"}
-    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code" and not left_out & set(c["metadata"].get("tags", []))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(notebook)!r} is not a notebook: give an .ipynb file") from error
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
+            and not {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))]
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
 # %% ../nbs/16_records.ipynb #34d853fc
@@ -105,19 +110,23 @@ def environment() -> dict:
     "Versions, device, threads, and the project's git revision (None outside git)."
     packages = {name: version(name) for name in ("torch", "transformers", "datasets", "numpy")}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
-    return dict(lottery_nb=__version__, **packages, python=platform.python_version(), platform=platform.system(), device=device,
-                threads=torch.get_num_threads(), revision=git_revision())
+    return dict(lottery_nb=__version__, **packages, python=platform.python_version(), device=device,
+                platform=platform.system(), threads=torch.get_num_threads(), revision=git_revision())
 
 def git_revision(
     folder=".", # relative to the project's root
 ) -> str | None:
     "The commit that `folder` is at; None outside git."
     ask = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try: return subprocess.run(ask, cwd=project_path(folder), capture_output=True, text=True, check=True).stdout.strip()
+    try: told = subprocess.run(ask, cwd=project_path(folder), capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError): return None
+    return told.stdout.strip()
 
 # %% ../nbs/16_records.ipynb #b923e04b
-def checksum(record: dict) -> str: return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+def checksum(record: dict) -> str:
+    "Hash everything in a record but its own checksum."
+    content = {name: value for name, value in record.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 def write_record(
     folder, # of the run, as `record_folder` gives it
@@ -128,19 +137,22 @@ def write_record(
     text = json.dumps({**record, "checksum": checksum(record)}, indent=1, allow_nan=False)
     (project_path(folder) / "record.json").write_text(text + "\n", encoding="utf-8")
 
+# %% ../nbs/16_records.ipynb #d0241031
 def read_record(
     folder, # of the run
 ) -> dict:
     "Read record.json. Raises ValueError when it is not there, cut off, or altered."
     file = project_path(folder) / "record.json"
+    if not file.is_file(): raise ValueError(f"there is no record in {str(folder)!r}: has the run finished?")
     try: record = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error: raise ValueError(f"there is no record in {str(folder)!r}: has the run finished?") from error
-    except ValueError as error: raise ValueError(damaged(file, "is not whole")) from error
-    if not isinstance(record, dict) or checksum({k: v for k, v in record.items() if k != "checksum"}) != record.get("checksum"):
+    except (OSError, ValueError) as error: raise ValueError(damaged(file, "is not whole")) from error
+    if not isinstance(record, dict) or record.pop("checksum", None) != checksum(record):
         raise ValueError(damaged(file, "was altered"))
-    return {k: v for k, v in record.items() if k != "checksum"}
+    return record
 
-def damaged(file: Path, how: str) -> str: return f"{file.parent.name}/{file.name} {how}: delete the folder {file.parent.name} and run it again"
+def damaged(file: Path, how: str) -> str:
+    "The sentence about a file that cannot be trusted."
+    return f"{file.parent.name}/{file.name} {how}: delete the folder {file.parent.name} and run it again"
 
 # %% ../nbs/16_records.ipynb #ad4a1ec2
 def save_predictions(
@@ -148,71 +160,90 @@ def save_predictions(
     logits: np.ndarray, # (n, C)
     ids: np.ndarray, # (n,) the examples' numbers in their data set
 ):
-    "Write predictions.safetensors. Raises ValueError when logits and ids do not match, or logits are not finite."
+    "Write predictions.safetensors. Raises ValueError when shapes differ or logits are not finite."
     logits, ids = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(ids, np.int64)
     if logits.ndim != 2 or ids.shape != logits.shape[:1]:
         raise ValueError(f"logits have shape {logits.shape}, ids {ids.shape}: expected (n, C) and (n,)")
-    if not np.isfinite(logits).all(): raise ValueError("logits hold NaN or infinity: the run has diverged, and is not worth keeping")
-    seal = hashlib.sha256(logits.tobytes() + ids.tobytes()).hexdigest()
-    save_file(dict(logits=logits, ids=ids), project_path(folder) / "predictions.safetensors", metadata=dict(sha256=seal))
+    if not np.isfinite(logits).all():
+        raise ValueError("logits hold NaN or infinity: the run has diverged, and is not worth keeping")
+    file = project_path(folder) / "predictions.safetensors"
+    save_file(dict(logits=logits, ids=ids), file, metadata=dict(sha256=seal(logits, ids)))
 
+def seal(*arrays) -> str: return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+# %% ../nbs/16_records.ipynb #2f3dfa22
 def load_predictions(
     folder, # of the run
 ) -> tuple: # logits (n, C) float32, ids (n,) int64
     "Read predictions.safetensors. Raises ValueError when it is not there, cut off, or altered."
     file = project_path(folder) / "predictions.safetensors"
-    if not file.is_file(): raise ValueError(f"there are no predictions in {str(folder)!r}: has the run finished?")
+    if not file.is_file():
+        raise ValueError(f"there are no predictions in {str(folder)!r}: has the run finished?")
     try:
-        with safe_open(file, "numpy") as f: logits, ids, metadata = f.get_tensor("logits"), f.get_tensor("ids"), f.metadata() or {}
+        with safe_open(file, "numpy") as stored:
+            logits, ids, told = stored.get_tensor("logits"), stored.get_tensor("ids"), stored.metadata() or {}
     except (SafetensorError, OSError) as error: raise ValueError(damaged(file, "is not whole")) from error
-    if hashlib.sha256(logits.tobytes() + ids.tobytes()).hexdigest() != metadata.get("sha256"): raise ValueError(damaged(file, "was altered"))
+    if seal(logits, ids) != told.get("sha256"): raise ValueError(damaged(file, "was altered"))
     return logits, ids
 
 # %% ../nbs/16_records.ipynb #1da4c664
-LEFTOVER, LEFTOVER_DAYS = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}"), 7
-
 def is_complete(
     folder, # of a run
 ) -> bool:
     "Whether the run has finished: then its record is there."
     return (project_path(folder) / "record.json").is_file()
 
+LEFTOVER, LEFTOVER_DAYS = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}"), 7
+
+def clear_leftovers(
+    root: Path, # an experiment's folder
+):
+    "Remove what killed processes left there a week ago or longer."
+    for path in root.iterdir():
+        if not LEFTOVER.fullmatch(path.name): continue
+        if time.time() - path.stat().st_mtime > LEFTOVER_DAYS * 86400: shutil.rmtree(path, ignore_errors=True)
+
+# %% ../nbs/16_records.ipynb #7f5d1705
 @contextmanager
 def record_folder(
     out_dir, # the experiment's folder
     key: str, # of the run: its hash
 ):
-    "Yield a temporary folder that becomes out_dir/key if the block ends well. Raises ValueError without a record in it."
+    "Yield a temporary folder that becomes out_dir/key when all went well. Raises ValueError without a record."
     root = check_writable(out_dir)
-    for old in root.iterdir(): # of processes that were killed
-        if LEFTOVER.fullmatch(old.name) and time.time() - old.stat().st_mtime > LEFTOVER_DAYS * 86400: shutil.rmtree(old, ignore_errors=True)
+    clear_leftovers(root)
     new = root / f".{key}.{uuid.uuid4().hex}"
     new.mkdir()
     try:
         yield new
-        if not is_complete(new): raise ValueError(f"run {key} wrote no record: call write_record(folder, ...) inside the block")
+        if not is_complete(new):
+            raise ValueError(f"run {key} wrote no record: call write_record(folder, ...) inside the block")
         try: os.replace(new, root / key)
         except OSError as error:
-            if not is_complete(root / key): raise ValueError(f"{key} in {root.name} is no finished run but in the way: remove it") from error
+            if not is_complete(root / key):
+                raise ValueError(f"{root.name}/{key} is no finished run but in the way: remove it") from error
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/16_records.ipynb #8f9562ed
 def read_records(
     out_dir, # folder of an experiment, or of several
 ) -> pd.DataFrame: # one row per finished run; `folder` is its name
-    "Read every record below `out_dir`. Raises ValueError when there is no such folder, or a record is damaged."
+    "Read every record below `out_dir`. Raises ValueError for no such folder, or a damaged record."
     root = project_path(out_dir)
-    if not root.is_dir(): raise ValueError(f"there is no folder {str(out_dir)!r}: give the out_dir that the runs wrote to")
-    files = [f for f in sorted(root.rglob("record.json")) if not any(part.startswith(".") for part in f.relative_to(root).parts)]
-    return pd.DataFrame([{"folder": f.parent.name, **read_record(f.parent)} for f in files])
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {str(out_dir)!r}: give the out_dir that the runs wrote to")
+    folders = [file.parent for file in sorted(root.rglob("record.json"))]
+    finished = [f for f in folders if not any(part.startswith(".") for part in f.relative_to(root).parts)]
+    return pd.DataFrame([{"folder": folder.name, **read_record(folder)} for folder in finished])
 
+# %% ../nbs/16_records.ipynb #21f4079c
 def write_jsonl(
     frame: pd.DataFrame, # one row per line
     path, # .jsonl
 ):
     "Write a frame as JSON lines, NaN as null. Raises TypeError for a value that JSON cannot hold."
-    lines = [json.dumps(plain(row), allow_nan=False, ensure_ascii=False) + "\n" for row in frame.to_dict("records")]
-    project_path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+    lines = [json.dumps(plain(row), allow_nan=False, ensure_ascii=False) for row in frame.to_dict("records")]
+    project_path(path).write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
 
 def read_jsonl(
     path, # .jsonl
@@ -221,5 +252,6 @@ def read_jsonl(
     rows = []
     for i, line in enumerate(project_path(path).read_text(encoding="utf-8").splitlines(), 1):
         try: rows.append(json.loads(line))
-        except ValueError as error: raise ValueError(f"line {i} of {Path(path).name} is not JSON: restore the file from git") from error
+        except ValueError as error:
+            raise ValueError(f"line {i} of {Path(path).name} is not JSON: restore the file") from error
     return pd.DataFrame(rows)
