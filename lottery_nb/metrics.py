@@ -114,7 +114,7 @@ class GlueMetric(evaluate.Metric):
 
     def _compute(self, predictions, references):
         p, y = np.array(predictions, float), np.array(references, float) # not evaluate's float32
-        for values, role in ((p, "predictions"), (y, "references")): check_values(values, role, self.num_labels)
+        for values, role in (p, "predictions"), (y, "references"): check_values(values, role, self.num_labels)
         return {name: float(MEASURES[name](p, y)) for name in self.measures}
 
 # %% ../nbs/10_metrics.ipynb #f9f05f4e

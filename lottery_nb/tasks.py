@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-import datasets, evaluate, numpy as np, pyarrow as pa, pyarrow.compute as pc
+import datasets, evaluate, numpy as np, pyarrow as pa, pyarrow.compute as pc, torch
 from datasets import ClassLabel, Dataset, DatasetDict
 from huggingface_hub import constants, get_session
 from pyarrow import csv as arrow_csv, json as arrow_json, parquet as arrow_parquet
@@ -390,8 +390,9 @@ def encode_rows(
                          "the special tokens and one for each text")
     def encode(start):
         block = rows[start:start + 1000]
-        ids = dict(tokenizer(*[block[name] for name in text], truncation=True, max_length=max_length))
-        return pa.table(ids | {"length": [len(row) for row in ids["input_ids"]]})
+        ids = tokenizer(*[block[name] for name in text], truncation=True, max_length=max_length)
+        columns = {name: pa.array(rows, pa.list_(pa.int32())) for name, rows in ids.items()}
+        return pa.table(columns | {"length": [len(row) for row in ids["input_ids"]]})
     table = pa.concat_tables([encode(start) for start in range(0, len(rows), 1000)]).combine_chunks()
     labels = rows.data.column("label").to_numpy()
     if not unknown_labels(labels).any(): table = table.append_column("labels", pa.array(labels))
@@ -418,7 +419,7 @@ def content_hash(
     return digest.hexdigest()
 
 # %% ../nbs/14_tasks.ipynb #5e51693e
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Task:
     "Three sets, a metric, and what a run needs to know about them; made by `load_task`."
     name: str # as it was asked for
@@ -442,7 +443,7 @@ class Task:
 
     def __repr__(self):
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
-        return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a real number'}; {self.main_metric}"
+        return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"
 
 # %% ../nbs/14_tasks.ipynb #c65019e6
 def decide(
@@ -505,7 +506,7 @@ def task_batches(
     chosen = np.arange(len(rows)) if limit is None else train_rows(len(rows), min(limit, len(rows)))
     chosen = chosen[np.argsort(-np.asarray(rows["length"])[chosen], kind="stable")]
     groups = [chosen[i:i + batch_size].tolist() for i in range(0, len(chosen), batch_size)]
-    return DataLoader(rows, batch_sampler=groups, collate_fn=encoded.collator)
+    return DataLoader(rows, batch_sampler=groups, collate_fn=encoded.collator, generator=torch.Generator())
 
 Task.batches = task_batches
 
