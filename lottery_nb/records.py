@@ -209,7 +209,7 @@ def record_folder(
     out_dir, # the experiment's folder
     key: str, # of the run: its hash
 ):
-    "Yield a temporary folder that becomes out_dir/key when all went well. Raises ValueError without a record."
+    "Yield a temporary folder that becomes out_dir/key if all goes well. Raises ValueError without a record."
     root = check_writable(out_dir)
     clear_leftovers(root)
     new = root / f".{key}.{uuid.uuid4().hex}"

@@ -7,7 +7,7 @@ __all__ = ['PRECISIONS', 'RANGES', 'OPTIMIZERS', 'HEAD_DROPOUT', 'SHIPPED', 'WEI
            'counts', 'Adamax', 'head_dropout', 'set_head_dropout', 'model_source', 'is_local', 'LoadedEncoder',
            'backbone_names', 'quiet', 'load_encoder', 'load_model', 'check_encoder', 'load_tokenizer', 'predict',
            'EpochSampler', 'task_loss', 'TaskTrainer', 'KeepBest', 'traceless', 'checkpointed', 'open_run', 'check_run',
-           'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'scores_of']
+           'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'summary']
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
 import difflib, inspect, json, math, os, random, tempfile, time
@@ -31,7 +31,7 @@ from .records import check_writable
 from .tasks import check_hub
 
 # %% ../nbs/20_training.ipynb #c859ffeb
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8") # torch reads it once, at the first product on a GPU
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8") # torch looks once, at the first product on a GPU
 
 # %% ../nbs/20_training.ipynb #4d8155ae
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def counts(value): return value >= 1 and value == int(value)
 PRECISIONS = ("fp32", "bf16", "fp16")
 RANGES = [("learning_rate weight_decay clip", "a number from 0 up", lambda v: 0 <= v < math.inf),
           ("warmup head_dropout", "a share from 0 to below 1", lambda v: 0 <= v < 1),
-          ("batch_size max_epochs max_length accumulation patience eval_steps", "a whole number from 1 up", counts),
+          ("batch_size max_epochs max_length accumulation", "a whole number from 1 up", counts),
+          ("patience eval_steps", "a whole number from 1 up, or None", counts),
           ("max_steps", "a whole number from 1 up, or -1", lambda v: v == -1 or counts(v)),
           ("seed", "a whole number from 0 to 2**32 - 1", lambda v: 0 <= v < 2**32 and v == int(v))]
 
@@ -89,7 +90,8 @@ class Adamax(torch.optim.Adamax):
     def step(self, closure=None):
         decays = [group["weight_decay"] for group in self.param_groups]
         for group in self.param_groups:
-            moving, shrink = [p for p in group["params"] if p.grad is not None], group["lr"] * group["weight_decay"]
+            moving = [p for p in group["params"] if p.grad is not None]
+            shrink = group["lr"] * group["weight_decay"]
             if moving and shrink: torch._foreach_mul_(moving, 1 - shrink)
             group["weight_decay"] = 0
         try: return super().step(closure)
@@ -129,8 +131,8 @@ def model_source(
     path = Path(name).expanduser()
     if path.is_dir(): return str(path)
     if path.is_absolute() or str(name).startswith((".", "~")) or len(path.parts) > 2:
-        raise ValueError(f"there is no folder {str(name)!r}: give 'pocket', 'pocket-large', a folder with config.json "
-                         "and model.safetensors, or a hub id such as 'bert-base-uncased'")
+        raise ValueError(f"there is no folder {str(name)!r}: give 'pocket', 'pocket-large', a folder with "
+                         "config.json and model.safetensors, or a hub id such as 'bert-base-uncased'")
     return str(name)
 
 # %% ../nbs/20_training.ipynb #67ac6383
@@ -140,13 +142,14 @@ def is_local(
     source: str, # from `model_source`
 ) -> bool:
     "Whether the weights are on this machine. Raises ConnectionError if not and the hub does not answer."
-    if Path(source).is_dir() or any(isinstance(try_to_load_from_cache(source, f), str) for f in WEIGHTS): return True
+    if Path(source).is_dir(): return True
+    if any(isinstance(try_to_load_from_cache(source, file), str) for file in WEIGHTS): return True
     try:
         if constants.HF_HUB_OFFLINE: raise ConnectionError("HF_HUB_OFFLINE is set")
         check_hub()
     except ConnectionError as error:
-        raise ConnectionError(f"{source!r} is no folder here, not in the hub's cache, and the hub cannot be reached: "
-                              "give 'pocket', or a folder with config.json and model.safetensors") from error
+        raise ConnectionError(f"{source!r} is no folder here, not in the hub's cache, and the hub cannot be "
+                              "reached: give 'pocket', or a folder with an encoder") from error
     return False
 
 # %% ../nbs/20_training.ipynb #c1682bee
@@ -183,13 +186,14 @@ def load_encoder(
     *, seed: int = 0, # of the task head
     attn_implementation: str | None = None, # "sdpa", "eager", ...; None: the encoder's own choice
 ) -> tuple: # model in eval mode, tokenizer
-    "Load an encoder in float32 under a head drawn from `seed`. Raises ValueError; ConnectionError for a silent hub."
+    "Load an encoder in float32 with a head drawn from `seed`. Raises ValueError, and ConnectionError."
     source = model_source(name)
     options = dict(local_files_only=is_local(source), trust_remote_code=False)
     with quiet():
         check_encoder(name, source, options)
         tokenizer = load_tokenizer(name, source, options)
-        model, drawn = load_model(name, source, task, seed, attn_implementation=attn_implementation, **options)
+        options["attn_implementation"] = attn_implementation
+        model, drawn = load_model(name, source, task, seed, **options)
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(f"the tokenizer of {str(name)!r} knows {len(tokenizer)} tokens, its encoder "
                          f"{model.config.vocab_size}: they do not belong together")
@@ -201,17 +205,17 @@ def load_encoder(
 def load_model(name, source, task, seed, **options):
     "Read the weights of `load_encoder`, draw the head, and say which parameters were drawn."
     problem = "regression" if task.num_labels == 1 else "single_label_classification"
-    options.update(num_labels=task.num_labels, problem_type=problem, dtype=torch.float32, use_safetensors=True,
-                   ignore_mismatched_sizes=True, output_loading_info=True)
+    options.update(num_labels=task.num_labels, problem_type=problem, dtype=torch.float32,
+                   use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try: model, info = AutoModelForSequenceClassification.from_pretrained(source, **options)
         except OSError as error:
-            raise ValueError(f"{str(name)!r} has no safetensors weights that can be read, and pickled ones (.bin) are "
-                             "not read, because a pickle can run code: convert them with save_pretrained") from error
+            raise ValueError(f"{str(name)!r} has no readable safetensors weights; pickled ones are not read, "
+                             "because a pickle can run code: convert them with save_pretrained") from error
     other_size = {key for key, *_ in info["mismatched_keys"]}
     if wrong := sorted(key for key in other_size if key.startswith(model.base_model_prefix + ".")):
-        raise ValueError(f"{wrong[0]} in {str(name)!r} has another shape than its config.json says: get both anew")
+        raise ValueError(f"{wrong[0]} in {str(name)!r} has not the size in its config.json: get both anew")
     return model, other_size | set(info["missing_keys"])
 
 # %% ../nbs/20_training.ipynb #2d51e2dc
@@ -251,8 +255,8 @@ def predict(
     try: logits = torch.cat([model(**batch.to(device))["logits"].float().cpu() for batch in loader])
     finally: model.train(training)
     if lost := int((~logits.isfinite()).any(1).sum()):
-        raise FloatingPointError(f"{lost} of {len(logits)} rows have logits that are not finite: the weights have "
-                                 "diverged, train with a lower learning_rate")
+        raise FloatingPointError(f"{lost} of {len(logits)} rows have logits that are not finite: the weights "
+                                 "have diverged, train with a lower learning_rate")
     return logits[np.argsort(order)].numpy() # in the order of the rows
 
 # %% ../nbs/20_training.ipynb #b4a3b17e
@@ -278,7 +282,7 @@ def task_loss(
 
 # %% ../nbs/20_training.ipynb #ec9f885c
 class TaskTrainer(Trainer):
-    "A Trainer that evaluates on the selection split. Raises FloatingPointError for a loss that is not finite."
+    "A Trainer that evaluates the selection split. Raises FloatingPointError for a loss that is not finite."
     def __init__(self, model, args, *, task, encoded, **kw):
         self.task, self.encoded, self.selected = task, encoded, encoded.validation.select(task.selection)
         super().__init__(model, args, data_collator=encoded.collator, compute_loss_func=task_loss,
@@ -292,8 +296,9 @@ class TaskTrainer(Trainer):
     def compute_loss(self, *args, **kw):
         loss, state = super().compute_loss(*args, **kw), self.state
         if torch.isfinite(loss): return loss
-        raise FloatingPointError(f"the loss is {loss.item()} at step {state.global_step + 1} of {state.max_steps} (learning "
-            f"rate {self._get_learning_rate():.2g}): try half the learning_rate, a longer warmup, or precision 'fp32'")
+        step, rate = f"{state.global_step + 1} of {state.max_steps}", self._get_learning_rate()
+        raise FloatingPointError(f"the loss is {loss.item()} at step {step} (learning rate {rate:.2g}): "
+                                 "try half the learning_rate, a longer warmup, or precision 'fp32'")
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         logits = predict(self.model, self.selected, self.encoded.collator, self.args.eval_batch_size)
         scores = self.task.score(logits, rows=self.task.selection)
@@ -305,7 +310,7 @@ class TaskTrainer(Trainer):
 # %% ../nbs/20_training.ipynb #f6bad7a0
 class KeepBest(TrainerCallback):
     "Keep the weights of the best evaluation; stop when there was no gain for `patience` evaluations."
-    def __init__(self, metric: str, patience: int | None = None, path=None): # path: keeps them for a resumed run
+    def __init__(self, metric: str, patience: int | None = None, path=None): # path: file for a resumed run
         self.metric, self.patience, self.path = "eval_" + metric, patience, path
         self.weights = load_file(path) if path and path.exists() else None
     def scores(self, state): return [row[self.metric] for row in state.log_history if self.metric in row]
@@ -342,12 +347,12 @@ def traceless(model):
 
 # %% ../nbs/20_training.ipynb #7bf8eaac
 @contextmanager
-def checkpointed(model, wanted: bool):
+def checkpointed(model, config: TrainConfig):
     "Recompute activations in the backward pass. Raises ValueError for a family that cannot."
-    if not wanted: yield; return
+    if not config.gradient_checkpointing: yield; return
     if not model.supports_gradient_checkpointing:
-        raise ValueError(f"{model.config.model_type} cannot checkpoint gradients: set gradient_checkpointing=False")
-    name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient" # older transformers 5
+        raise ValueError(f"{model.config.model_type} cannot checkpoint gradients: leave that out")
+    name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient" # before 5.2x
     getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
     try: yield
     finally: getattr(model, f"{name}_checkpointing_disable")()
@@ -366,25 +371,25 @@ def open_run(
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")] # the file written last
     last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
     if last is not None and not resume:
-        raise ValueError(f"out_dir {folder.name!r} holds the checkpoint of a run: pass resume=True, or another folder")
-    told, settings = folder / "config.json", asdict(config)
+        raise ValueError(f"out_dir {folder.name!r} holds a checkpoint: pass resume=True, or another folder")
+    file, settings = folder / "config.json", asdict(config)
     if last is not None:
-        began = json.loads(told.read_text(encoding="utf-8"))
-        if changed := [f"{k} was {began.get(k)!r}, is {v!r}" for k, v in settings.items() if began.get(k) != v]:
-            raise ValueError(f"the run in {folder.name!r} had other settings ({'; '.join(changed)}): restore them, or "
-                             "choose another folder")
-    told.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        began = json.loads(file.read_text(encoding="utf-8"))
+        if changed := {name for name in settings if began.get(name) != settings[name]}:
+            told = ", ".join(f"{k} was {began.get(k)!r}, is {settings[k]!r}" for k in sorted(changed))
+            raise ValueError(f"out_dir {folder.name!r} holds a run whose {told}: set it back")
+    file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     return folder, last
 
 # %% ../nbs/20_training.ipynb #97fe83a8
 def check_run(model, task, config, mask, tokenizer, device):
     "Raises ValueError for anything that would stop training later."
-    if task.train is None: raise ValueError(f"task {task.name} has no training set: load it without train_size=0")
+    if task.train is None: raise ValueError(f"{task.name} has no training set: load it without train_size=0")
     if tokenizer is None:
         raise ValueError("there is no tokenizer: load the model with load_encoder, or pass tokenizer=")
     if model.config.num_labels != task.num_labels:
-        raise ValueError(f"the model's head has {model.config.num_labels} outputs, {task.name} needs {task.num_labels}: "
-                         "use load_encoder(name, task)")
+        raise ValueError(f"the model's head has {model.config.num_labels} outputs, {task.name} needs "
+                         f"{task.num_labels}: use load_encoder(name, task)")
     if mask is not None: check_mask(model, mask)
     if device not in (None, "cpu", "cuda"): nearest(device, ("cpu", "cuda"), "device")
     gpu, precision = torch.cuda.is_available() and device != "cpu", config.precision
@@ -397,12 +402,13 @@ def check_run(model, task, config, mask, tokenizer, device):
 def training_arguments(config: TrainConfig, out_dir, save: bool, cpu: bool) -> TrainingArguments:
     "Say `config` in transformers' words."
     when, every = ("epoch", 1) if config.eval_steps is None else ("steps", config.eval_steps)
-    args = TrainingArguments(output_dir=str(out_dir), seed=config.seed, full_determinism=config.deterministic and not cpu,
-        num_train_epochs=config.max_epochs, max_steps=config.max_steps, gradient_accumulation_steps=config.accumulation,
+    args = TrainingArguments(output_dir=str(out_dir), seed=config.seed, use_cpu=cpu,
+        num_train_epochs=config.max_epochs, max_steps=config.max_steps, max_grad_norm=config.clip,
         per_device_train_batch_size=config.batch_size, per_device_eval_batch_size=2 * config.batch_size,
-        learning_rate=config.learning_rate, lr_scheduler_type="linear", warmup_steps=config.warmup, # a share, below 1
-        weight_decay=config.weight_decay, max_grad_norm=config.clip,
-        bf16=config.precision == "bf16", fp16=config.precision == "fp16", use_cpu=cpu, dataloader_pin_memory=not cpu,
+        gradient_accumulation_steps=config.accumulation, weight_decay=config.weight_decay,
+        learning_rate=config.learning_rate, warmup_steps=config.warmup, # below 1, it is a share of the steps
+        bf16=config.precision == "bf16", fp16=config.precision == "fp16",
+        full_determinism=config.deterministic and not cpu, dataloader_pin_memory=not cpu,
         eval_strategy=when, eval_steps=every, logging_strategy=when, logging_steps=every,
         save_strategy=when if save else "no", save_steps=every, save_total_limit=1,
         report_to=[], disable_tqdm=True, logging_nan_inf_filter=False)
@@ -426,7 +432,7 @@ def history_of(log: list) -> pd.DataFrame: # log: TrainerState.log_history
     rows = {}
     for entry in log:
         if "train_runtime" in entry: continue # the summary at the end
-        rows.setdefault(entry["step"], {}).update({name.removeprefix("eval_"): v for name, v in entry.items()})
+        rows.setdefault(entry["step"], {}).update({k.removeprefix("eval_"): v for k, v in entry.items()})
     return pd.DataFrame(list(rows.values()))
 
 # %% ../nbs/20_training.ipynb #81794540
@@ -448,16 +454,14 @@ def fine_tune(
     folder, checkpoint = open_run(out_dir, config, resume)
     encoded = task.encode(tokenizer, min(config.max_length, model.config.max_position_embeddings))
     best = KeepBest(task.main_metric, config.patience, folder and folder / "best.safetensors")
-    cpu, again = device == "cpu" or not torch.cuda.is_available(), config.gradient_checkpointing
-    with tempfile.TemporaryDirectory() as scratch, traceless(model), checkpointed(model, again):
-        args = training_arguments(config, folder or scratch, folder is not None, cpu)
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
+        args = training_arguments(config, folder or temporary, folder is not None, cpu)
         with masked(model.to(args.device), mask) if mask is not None else nullcontext():
             seconds, state = run_trainer(model, args, task, encoded, config, [best, *callbacks], checkpoint)
             model.load_state_dict(best.weights)
             logits = predict(model, encoded.validation, encoded.collator, args.eval_batch_size)
-    history = history_of(state.log_history)
-    kept = float(history.loc[history[task.main_metric].idxmax(), "epoch"])
-    return TrainResult(model, scores_of(task, logits), history, logits, seconds, kept, state.global_step)
+    return summary(model, task, logits, state, seconds)
 
 # %% ../nbs/20_training.ipynb #b8f308e7
 def run_trainer(model, args, task, encoded, config, callbacks, checkpoint) -> tuple: # seconds, TrainerState
@@ -472,7 +476,10 @@ def run_trainer(model, args, task, encoded, config, callbacks, checkpoint) -> tu
     with quiet(): trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     return time.perf_counter() - start, trainer.state
 
-def scores_of(task, logits: np.ndarray) -> dict: # logits (n, C) of the whole validation set
+def summary(model, task, logits, state, seconds) -> TrainResult:
     "Score the whole validation set, the selection split, and the other 90 %."
     parts = {"validation": np.arange(len(logits)), "selection": task.selection, "rest": task.rest}
-    return {name: task.score(logits[rows], rows=rows) for name, rows in parts.items()}
+    metrics = {name: task.score(logits[rows], rows=rows) for name, rows in parts.items()}
+    history = history_of(state.log_history)
+    best_epoch = float(history.loc[history[task.main_metric].idxmax(), "epoch"])
+    return TrainResult(model, metrics, history, logits, seconds, best_epoch, state.global_step)
