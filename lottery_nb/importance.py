@@ -78,14 +78,14 @@ def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> tor
 # %% ../nbs/04_importance.ipynb #2f4689b8
 @contextmanager
 def _ready_to_score(model: nn.Module):
-    "No dropout, no weight gradients, no compiled graphs; everything as before afterwards."
+    "No dropout, no weight gradients, no compiled graphs, but a graph also inside no_grad; undone afterwards."
     flags = [(p, p.requires_grad) for p in model.parameters()]
     modes = [(m, m.training) for m in model.modules()]
     compiled = "torch._dynamo" in sys.modules # importing it takes seconds, and nothing is compiled without it
     try:
         model.eval().requires_grad_(False)
-        with (torch.inference_mode(False), torch.enable_grad(),
-              torch.compiler.set_stance("force_eager") if compiled else nullcontext()): yield
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        with torch.inference_mode(False), eager: yield # not inference mode: gradients
     finally:
         for p, flag in flags: p.requires_grad_(flag)
         for m, mode in modes: m.training = mode

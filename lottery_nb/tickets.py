@@ -60,7 +60,7 @@ def cut_at(
     level = check_level(level)
     if isinstance(min_heads, bool) or min_heads not in range(n_heads + 1):
         raise ValueError(f"min_heads is a number from 0 to the {n_heads} heads of a layer, got {min_heads!r}")
-    share = lambda n: int(round(n * level / 100, 6)) # rounded first: 12 * (100 / 12) / 100 may be 0.9999…
+    share = lambda n: int(round(n * level / 100, 6)) # 2.9999999999999996 is three
     return Cut(min(share(n_layers * n_heads), n_layers * (n_heads - min_heads)), share(n_layers))
 
 # %% ../nbs/06_tickets.ipynb #c5d0c952
