@@ -106,8 +106,7 @@ def masked(
     if mask is not None: check_mask(model, mask)
     try:
         if mask is not None: handles += _hooks(model, mask)
-        if handles: torch.compiler.reset() # compiled graphs do not notice new hooks
+        if handles: torch.compiler.reset() # graphs made without hooks would not notice new ones
         yield model
     finally:
         for handle in handles: handle.remove()
-        if handles: torch.compiler.reset()
