@@ -31,7 +31,8 @@ from .records import check_writable
 from .tasks import check_hub
 
 # %% ../nbs/20_training.ipynb #c859ffeb
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8") # torch looks once, at the first product on a GPU
+if "CUBLAS_WORKSPACE_CONFIG" not in os.environ: # torch reads it once, before its first product on a GPU
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 # %% ../nbs/20_training.ipynb #4d8155ae
 @dataclass(frozen=True)
@@ -317,6 +318,7 @@ class KeepBest(TrainerCallback):
     def stops(self, state):
         scores = self.scores(state)
         return self.patience is not None and len(scores) - 1 - int(np.argmax(scores)) >= self.patience
+    def on_step_end(self, args, state, control, **kw): control.should_log |= control.should_evaluate
     def on_evaluate(self, args, state, control, model=None, **kw):
         scores = self.scores(state)
         if int(np.argmax(scores)) == len(scores) - 1: self.keep(model)
@@ -433,7 +435,8 @@ def history_of(log: list) -> pd.DataFrame: # log: TrainerState.log_history
     for entry in log:
         if "train_runtime" in entry: continue # the summary at the end
         rows.setdefault(entry["step"], {}).update({k.removeprefix("eval_"): v for k, v in entry.items()})
-    return pd.DataFrame(list(rows.values()))
+    frame, first = pd.DataFrame(list(rows.values())), ["epoch", "step", "loss", "learning_rate", "grad_norm"]
+    return frame[[*first, *sorted(set(frame) - set(first))]]
 
 # %% ../nbs/20_training.ipynb #81794540
 def fine_tune(
