@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['COLUMNS_FORMAT', 'ColumnProduct', 'Kept', 'kept_by_autograd', 'ColumnLinear', 'head_names', 'TaskWeights',
            'ColumnTuning', 'tuning_of', 'column_modules', 'tune_columns', 'merge_columns', 'base_hash', 'save_columns',
-           'set_task', 'held_tasks', 'load_columns', 'MixedHead', 'head_modules', 'mixed_tasks', 'lora_factors',
-           'lora_config', 'export_lora']
+           'set_task', 'held_tasks', 'load_columns', 'mixed', 'MixedHead', 'head_modules', 'mixed_tasks',
+           'lora_factors', 'lora_config', 'export_lora']
 
 # %% ../nbs/34_column_tuning.ipynb #a0077dd5
 import hashlib
@@ -29,32 +29,30 @@ from .anatomy import Matrix, unwrap
 from .dominance import DominantTicket, check_ticket
 
 # %% ../nbs/34_column_tuning.ipynb #61da7e3a
-def _with_bias(picked, columns, bias): # the bias is the column of a constant one
-    if bias is None: return picked, columns
-    return F.pad(picked, (0, 1), value=1.), torch.cat([columns, bias.expand(len(columns), 1, -1)], 1)
+def _with_ones(picked, columns): # the inputs of the bias rows, which come last
+    ones = columns.shape[1] - picked.shape[2]
+    return F.pad(picked, (0, ones), value=1.) if ones else picked
 
 class ColumnProduct(torch.autograd.Function):
     "x @ weight.T + bias with an update of single columns; keeps x at those columns, and no other activation."
     @staticmethod
     def forward(ctx, x, weight, bias, columns, inputs): # columns: (groups, k, out), a group is the batch or an example
-        flat = x.reshape(len(columns), -1, x.shape[-1]) # (groups, n, in)
-        picked = flat.index_select(2, inputs) # (groups, n, k)
-        ctx.save_for_backward(picked, weight, bias, columns, inputs)
-        y = torch.bmm(*_with_bias(picked, columns, bias)).flatten(0, 1)
-        return y.addmm_(flat.flatten(0, 1), weight.to(x.dtype).t()).view(*x.shape[:-1], -1)
+        picked = x.reshape(len(columns), -1, x.shape[-1]).index_select(2, inputs) # (groups, n, k)
+        ctx.save_for_backward(picked, weight, columns, inputs)
+        y = F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+        y.view(len(columns), -1, y.shape[-1]).baddbmm_(_with_ones(picked, columns), columns)
+        return y
 
     @staticmethod
     def backward(ctx, delta):
-        picked, weight, bias, columns, inputs = ctx.saved_tensors
-        flat, gx, gb, gu = delta.reshape(len(columns), -1, delta.shape[-1]), None, None, None # (groups, n, out)
+        picked, weight, columns, inputs = ctx.saved_tensors
+        flat, gx, gu = delta.reshape(len(columns), -1, delta.shape[-1]), None, None # (groups, n, out)
         if ctx.needs_input_grad[0]:
-            gx = torch.mm(flat.flatten(0, 1), weight.to(delta.dtype)).view(*flat.shape[:2], -1)
-            gx = gx.index_add_(2, inputs, torch.bmm(flat, columns.transpose(1, 2))).view(*delta.shape[:-1], -1)
-        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-            gu = torch.bmm(_with_bias(picked, columns, bias)[0].transpose(1, 2), flat) # (groups, k, out), bias last
-            if ctx.needs_input_grad[2]: gb = gu[:, -1:].sum_to_size(bias.shape)
-            gu = gu[:, :len(inputs)]
-        return gx, None, gb, gu, None
+            gx = torch.mm(flat.flatten(0, 1), weight.to(delta.dtype)).view(*flat.shape[:2], -1) # (groups, n, in)
+            gx.index_add_(2, inputs, torch.bmm(flat, columns[:, :len(inputs)].transpose(1, 2)))
+            gx = gx.view(*delta.shape[:-1], -1)
+        if ctx.needs_input_grad[3]: gu = torch.bmm(_with_ones(picked, columns).transpose(1, 2), flat) # (groups, k, out)
+        return gx, None, None, gu, None
 
 # %% ../nbs/34_column_tuning.ipynb #1a64ff41
 @dataclass
@@ -71,8 +69,9 @@ def kept_by_autograd(
     "Count the bytes that autograd saves for the backward pass while this is open."
     kept, own = Kept(), {p.untyped_storage().data_ptr() for p in model.parameters()}
     def pack(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own and storage.nbytes(): kept.storages[storage.data_ptr()] = storage
+        for part in (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,):
+            storage = part.untyped_storage()
+            if storage.data_ptr() not in own and storage.nbytes(): kept.storages[storage.data_ptr()] = storage
         return tensor
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor): yield kept
 
@@ -86,34 +85,23 @@ class ColumnLinear(nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features, self.weight, self.bias = linear.in_features, linear.out_features, linear.weight, linear.bias
         self.places = sorted(((m.name, j, m.rows) for m, j in places), key=lambda place: place[1] == self.in_features)
-        height, device = places[0][0].out_features, linear.weight.device
+        height, like = places[0][0].out_features, dict(device=linear.weight.device)
         dtype = torch.promote_types(linear.weight.dtype, torch.float32)
-        self.columns = nn.Parameter(torch.zeros(len(places), height, dtype=dtype, device=device)) # (k, height)
-        inputs = [j for _, j, _ in self.places if j < self.in_features]
-        self.register_buffer("inputs", torch.tensor(inputs, dtype=torch.long, device=device), persistent=False)
-        parts = [rows.start // height for *_, rows in self.places if rows]
-        self.register_buffer("parts", F.one_hot(torch.tensor(parts, device=device), self.out_features // height)[..., None]
-            if parts else None, persistent=False) # (k, parts, 1)
+        self.columns = nn.Parameter(torch.zeros(len(places), height, dtype=dtype, **like)) # (rows, height)
+        inputs = torch.tensor([j for _, j, _ in self.places if j < self.in_features], dtype=torch.long, **like) # (k,)
+        parts = torch.tensor([rows.start // height for *_, rows in self.places if rows], dtype=torch.long, **like)
+        parts = F.one_hot(parts, self.out_features // height)[..., None] if len(parts) else None # (rows, parts, 1)
+        self.register_buffer("inputs", inputs, persistent=False)
+        self.register_buffer("parts", parts, persistent=False)
         self.mix = None # columns of several tasks, and which of them each example wants
 
-    def spread(self, columns): # (groups, rows, height) -> (groups, k, out) and the bias, (out,) or (groups, 1, out)
-        if self.parts is not None: columns = (columns[:, :, None] * self.parts).flatten(2)
-        k = len(self.inputs)
-        if k == columns.shape[1]: return columns, self.bias
-        return columns[:, :k], self.bias + columns[:, k:].sum(1, keepdim=True)
+    def spread(self, columns): # (groups, rows, height) -> (groups, rows, out)
+        return columns if self.parts is None else (columns[:, :, None] * self.parts).flatten(2)
 
     def forward(self, x):
-        if self.mix is None: columns, bias = self.spread(self.columns[None])
-        else: columns, bias = self.spread(self.mixed(x))
+        columns = self.spread(self.columns[None] if self.mix is None else self.mixed(x))
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-        return ColumnProduct.apply(x.to(dtype), self.weight, None if bias is None else bias.to(dtype), columns.to(dtype), self.inputs)
-
-    def mixed(self, x): # (examples, rows, height)
-        tasks, ids = self.mix
-        if len(x) != len(ids): raise ValueError(
-            f"{self.places[0][0]} got an input of shape {tuple(x.shape)} while task_ids has {len(ids)} examples: give an index per example; if you "
-            "did, this family (DeBERTa-v3) also uses the matrix on inputs without a batch dimension, which belong to no task: use set_task")
-        return torch.stack(tasks)[ids]
+        return ColumnProduct.apply(x.to(dtype), self.weight, self.bias, columns.to(dtype), self.inputs)
 
 # %% ../nbs/34_column_tuning.ipynb #8f9a98a5
 def head_names(
@@ -314,6 +302,16 @@ def load_columns(
     inner.column_tuning.tasks[task] = TaskWeights(weights, about["labels"], about["problem_type"])
     return set_task(model, task)
 
+# %% ../nbs/34_column_tuning.ipynb #ab1bbcba
+def mixed(self: ColumnLinear, x: torch.Tensor): # (examples, rows, height)
+    tasks, ids = self.mix
+    if len(x) != len(ids): raise ValueError(
+        f"{self.places[0][0]} got an input of shape {tuple(x.shape)} while task_ids has {len(ids)} examples: give an index per example; if you "
+        "did, this family (DeBERTa-v3) also uses the matrix on inputs without a batch dimension, which belong to no task: use set_task")
+    return torch.stack(tasks)[ids]
+
+ColumnLinear.mixed = mixed
+
 # %% ../nbs/34_column_tuning.ipynb #56d84a3a
 class MixedHead(nn.Module):
     "A part of the head with parameters of its own for each example."
@@ -368,12 +366,11 @@ def lora_factors(
     module: ColumnLinear,
 ) -> dict[str, torch.Tensor]: # lora_A.weight (r, in), lora_B.weight (out, r), and lora_B.bias (out,)
     "A column update as B A; of rank one, and zero, where only the bias trains."
-    columns, bias = module.spread(module.columns.detach()[None])
-    k, zero = len(module.inputs), columns.new_zeros(module.out_features)
+    columns, k = module.spread(module.columns.detach()[None])[0], len(module.inputs) # (rows, out)
     A, B = columns.new_zeros(max(k, 1), module.in_features), columns.new_zeros(module.out_features, max(k, 1))
-    A[torch.arange(k), module.inputs], B[:, :k] = 1., columns[0].t()
-    shift = zero if bias is module.bias else (bias - module.bias).flatten()
-    return {name: t.cpu().contiguous() for name, t in {"lora_A.weight": A, "lora_B.weight": B, "lora_B.bias": shift}.items()}
+    A[torch.arange(k), module.inputs], B[:, :k] = 1., columns[:k].t()
+    factors = {"lora_A.weight": A, "lora_B.weight": B, "lora_B.bias": columns[k:].sum(0)}
+    return {name: t.cpu().contiguous() for name, t in factors.items()}
 
 def lora_config(
     model: nn.Module, # tuned
