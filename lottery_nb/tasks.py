@@ -600,7 +600,8 @@ def join_parts(
     def one(split, table):
         part = split.removesuffix("_subset").partition("_")[2] # "validation_matched_subset" -> "matched"
         part = part if part in known.parts else ""
-        return prepare(table, known, label, f"{split} of {name}", role == "test", part, official)
+        published = official or (role == "test" and known.hub is not None) # nobody can mend a test set
+        return prepare(table, known, label, f"{split} of {name}", role == "test", part, published)
     return pa.concat_tables([one(*split) for split in splits.items()]).combine_chunks()
 
 # %% ../nbs/14_tasks.ipynb #92ad2481
