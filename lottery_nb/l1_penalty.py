@@ -31,7 +31,7 @@ def pretrained_names(
     model: nn.Module, # out of its wrappers
     start: Mapping[str, torch.Tensor], # the reference's state
 ) -> list[str]: # in the model's order
-    "Name the parameters that the penalty pulls: what was loaded, else the base model, else what the reference holds."
+    "Name what the penalty pulls: what was loaded, else the base model, else what the reference holds."
     if hasattr(model, "lottery"): found = backbone_names(model)
     elif hasattr(model, "base_model"):
         inside = {id(p) for p in model.base_model.parameters()}
@@ -44,19 +44,24 @@ def backbone_pairs(
     model: nn.Module, # being trained
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: another model, bare or not, or a snapshot
 ) -> dict[str, tuple[nn.Parameter, torch.Tensor]]: # name -> (θ, θ₀)
-    "Pair every backbone parameter with its pre-trained value. Raises ValueError for a reference that does not fit."
+    "Pair every backbone parameter with its value in θ₀. Raises ValueError for a reference that does not fit."
     model, start = bare(model), reference if isinstance(reference, Mapping) else bare(reference).state_dict()
-    prefix, parameters, pairs = getattr(model, "base_model_prefix", "") + ".", dict(model.named_parameters()), {}
+    prefix, parameters = getattr(model, "base_model_prefix", "") + ".", dict(model.named_parameters())
+    pairs = {}
     for name in pretrained_names(model, start):
         here, there = parameters[name], start.get(name, start.get(name.removeprefix(prefix)))
-        if there is None: raise ValueError(f"the reference has no {name}: take it from the same model, before training")
+        if there is None:
+            raise ValueError(f"the reference has no {name}: take it from the same model, before training")
         if here.shape != there.shape:
-            raise ValueError(f"{name} is {tuple(here.shape)} here and {tuple(there.shape)} in the reference: use the same encoder")
+            raise ValueError(f"{name} is {tuple(here.shape)} here and {tuple(there.shape)} in the "
+                f"reference: use the same encoder")
         if here.data_ptr() == there.data_ptr():
-            raise ValueError(f"the reference is the model itself ({name} is the same memory), so its distance is always 0: "
+            raise ValueError(f"the reference is the model itself ({name} is the same memory), "
+                "so its distance is always 0: "
                 "use snapshot(model) or a second model")
         pairs[name] = here, there.detach()
-    if not pairs: raise ValueError("the model and the reference have no parameter in common: use the same encoder")
+    if not pairs:
+        raise ValueError("the model and the reference have no parameter in common: use the same encoder")
     return pairs
 
 # %% ../nbs/30_l1_penalty.ipynb #11138271
@@ -66,7 +71,7 @@ def blocks(
     *lists: list[torch.Tensor], # equally long; tensors at the same place share a shape
     scratch: int = 1, # temporary copies of a block that its user makes
 ) -> Iterator[tuple]: # (which tensors, row blocks of the first list, row blocks of the second, …)
-    "Cut tensors into groups of row blocks, so that all temporary copies are no larger than the largest tensor."
+    "Cut tensors into groups of row blocks: all temporary copies are no larger than the largest tensor."
     largest = max((t.numel() for t in lists[0]), default=0)
     on_cpu = bool(lists[0]) and lists[0][0].device.type == "cpu"
     budget, group, size = max(1, (min(largest, CACHE) if on_cpu else largest) // scratch), [], 0
@@ -88,7 +93,8 @@ def add_subgradient(
 ):
     "Add λ·sign(θ − θ₀) to every gradient (equation 1)."
     pairs = [(p, start) for p, start in pairs if p.grad is not None]
-    for _, theta, start, grad in blocks([p for p, _ in pairs], [s for _, s in pairs], [p.grad for p, _ in pairs]):
+    thetas, starts, grads = [p for p, _ in pairs], [s for _, s in pairs], [p.grad for p, _ in pairs]
+    for _, theta, start, grad in blocks(thetas, starts, grads):
         sign = torch._foreach_sub(theta, start)
         torch._foreach_sign_(sign)
         torch._foreach_add_(grad, sign, alpha=lam)
@@ -133,10 +139,11 @@ STATISTIC = {torch.optim.Adam: "exp_avg_sq", torch.optim.AdamW: "exp_avg_sq", to
 def statistic_of(
     optimizer: torch.optim.Optimizer,
 ) -> str: # key of the optimizer's state
-    "Name what an optimizer divides its steps by. Raises ValueError for one that is not Adam, AdamW or Adamax."
+    "Name what an optimizer divides its steps by. Raises ValueError for one of another family."
     for kind, name in STATISTIC.items():
         if isinstance(optimizer, kind): return "max_exp_avg_sq" if optimizer.defaults.get("amsgrad") else name
-    raise ValueError(f"the proximal step knows the metric of Adam, AdamW and Adamax, not of {type(optimizer).__name__}: "
+    raise ValueError("the proximal step knows the metric of Adam, AdamW and Adamax, "
+        f"not of {type(optimizer).__name__}: "
         'use one of them, or method="subgradient"')
 
 @torch.no_grad()
@@ -148,13 +155,15 @@ def shrink(
     "Soft-threshold θ − θ₀ by the step that a mean gradient of λ would make."
     starts, key = {id(p): start for p, start in pairs}, statistic_of(optimizer)
     for group in optimizer.param_groups:
-        moved = [p for p in group["params"] if id(p) in starts and p.grad is not None and p in optimizer.state]
+        moved = [p for p in group["params"] if id(p) in starts and p.grad is not None
+            and p in optimizer.state]
         if not moved: continue
         states = [optimizer.state[p] for p in moved]
         steps = torch.stack([torch.as_tensor(s["step"]) for s in states]).tolist()
         lists = moved, [starts[id(p)] for p in moved], [s[key] for s in states]
         for which, theta, start, statistic in blocks(*lists, scratch=2):
-            threshold = step_sizes(optimizer, group, statistic, [1 - float(group["betas"][1]) ** steps[i] for i in which])
+            corrections = [1 - float(group["betas"][1]) ** steps[i] for i in which]
+            threshold = step_sizes(optimizer, group, statistic, corrections)
             torch._foreach_mul_(threshold, lam)
             soft_threshold(theta, start, threshold)
             del threshold # before the next block needs room
@@ -163,7 +172,7 @@ def shrink(
 METHODS = ("subgradient", "proximal")
 
 class L1Distance(TrainerCallback):
-    "Pull the backbone towards θ₀ while a Trainer trains it (equation 1). Raises ValueError for a bad λ, method or reference."
+    "Pull the backbone towards θ₀ in any Trainer (equation 1). Raises ValueError for a bad λ or reference."
     def __init__(self,
         reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: a second model, or a snapshot
         lam: float, # λ, above 0
@@ -178,7 +187,7 @@ class L1Distance(TrainerCallback):
         pairs = backbone_pairs(model, self.reference)
         check_no_decay(optimizer, pairs)
         if self.method == "proximal": statistic_of(plain_optimizer(optimizer))
-        self.pairs = [(p, start.to(p)) for p, start in pairs.values()] # a copy only where device or dtype differ
+        self.pairs = [(p, start.to(p)) for p, start in pairs.values()] # copied if elsewhere
 
     def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
         if self.method != "subgradient": return
@@ -207,8 +216,8 @@ def check_no_decay(
     for group in optimizer.param_groups:
         decayed = [names[id(p)] for p in group["params"] if id(p) in names]
         if group.get("weight_decay") and decayed:
-            raise ValueError(f"weight decay {group['weight_decay']} acts on {decayed[0]}: it pulls weights to 0 and so moves every "
-                "one off its pre-trained value; set weight_decay=0")
+            raise ValueError(f"weight decay {group['weight_decay']} acts on {decayed[0]}: "
+                "it pulls weights to 0 and so moves every one off its pre-trained value; set weight_decay=0")
 
 def unscale(
     optimizer: torch.optim.Optimizer, # possibly wrapped by accelerate
@@ -228,7 +237,9 @@ def head_parameters(
     "The parameters of the task head. Raises ValueError where there are none."
     pretrained = set(pretrained)
     found = [p for name, p in model.named_parameters() if name not in pretrained]
-    if not found: raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with load_encoder")
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with "
+            f"load_encoder")
     return found
 
 def layer_stack(
@@ -257,7 +268,9 @@ def head_parameters(
     "The parameters of the task head. Raises ValueError where there are none."
     pretrained = set(pretrained)
     found = [p for name, p in model.named_parameters() if name not in pretrained]
-    if not found: raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with load_encoder")
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with "
+            f"load_encoder")
     return found
 
 def layer_stack(
@@ -292,7 +305,7 @@ def fit_head(
     optimizer, stack = torch.optim.Adam(head, lr=learning_rate), layer_stack(model)
     try:
         for batch, output in passes * features:
-            stack.forward = lambda *args, output=output, **kwargs: output # only what comes after the layers is computed
+            stack.forward = lambda *args, output=output, **kwargs: output # the layers do not run
             loss = task_loss(model(**batch), batch["labels"])
             for p, grad in zip(head, torch.autograd.grad(loss, head)): p.grad = grad
             optimizer.step()
@@ -334,7 +347,9 @@ def probe(
     chosen = train_rows(len(rows.train), min(len(rows.train), 2 * n), seed)
     head_rows, own_rows = chosen[:len(chosen) // 2], chosen[len(chosen) // 2:]
     columns = rows.train.remove_columns("length")
-    cut = lambda at: (rows.collator([columns[int(i)] for i in at[k:k + batch_size]]).to(device) for k in range(0, len(at), batch_size))
+    def cut(at):
+        for k in range(0, len(at), batch_size):
+            yield rows.collator([columns[int(i)] for i in at[k:k + batch_size]]).to(device)
     for p in model.parameters(): p.requires_grad_(True)
     fit_head(model, cut(head_rows), names)
     yield from batch_gradients(model, cut(own_rows), names, clip)
@@ -356,7 +371,7 @@ def suggest_lambda(
     share: float = .01, # of the backbone's weights that should move, between 0 and 1
     **options, # of `probe`
 ) -> float: # λ
-    "The λ at which about a share of the backbone would move. Raises ValueError for a share that makes no sense."
+    "The λ at which about a share of the backbone would move. Raises ValueError for a bad share."
     if not 0 < share < 1: raise ValueError(f"share is between 0 and 1, got {share!r}: use 0.01 for 1 %")
     sizes = torch.cat([g.abs_().flatten() for g in mean_gradients(probe(model, task, **options)).values()])
     return sizes.kthvalue(max(1, round(len(sizes) * (1 - share)))).values.item()
@@ -368,4 +383,5 @@ def share_moved(
 ) -> float: # 0 to 1
     "Share of the backbone's weights that are not where they were."
     pairs = backbone_pairs(model, reference).values()
-    return sum(int(((p.detach() - start.to(p)).abs() > sigma).sum()) for p, start in pairs) / sum(p.numel() for p, _ in pairs)
+    moved = sum(int(((p.detach() - start.to(p)).abs() > sigma).sum()) for p, start in pairs)
+    return moved / sum(p.numel() for p, _ in pairs)
