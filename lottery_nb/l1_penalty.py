@@ -146,6 +146,7 @@ def statistic_of(
         f"not of {type(optimizer).__name__}: "
         'use one of them, or method="subgradient"')
 
+# %% ../nbs/30_l1_penalty.ipynb #97df7426
 @torch.no_grad()
 def shrink(
     pairs: Iterable[tuple[nn.Parameter, torch.Tensor]], # (θ, θ₀)
@@ -219,6 +220,7 @@ def check_no_decay(
             raise ValueError(f"weight decay {group['weight_decay']} acts on {decayed[0]}: "
                 "it pulls weights to 0 and so moves every one off its pre-trained value; set weight_decay=0")
 
+# %% ../nbs/30_l1_penalty.ipynb #e0ff07a4
 def unscale(
     optimizer: torch.optim.Optimizer, # possibly wrapped by accelerate
 ):
@@ -242,37 +244,7 @@ def head_parameters(
             f"load_encoder")
     return found
 
-def layer_stack(
-    model: nn.Module, # under a task head
-) -> nn.Module:
-    "The module that runs the layers; poolers and heads come after it."
-    parts = anatomy(model)
-    return parts.base.get_submodule(layout_of(parts.family).layers.rpartition(".")[0])
-
-def stack_outputs(
-    model: nn.Module, # under a task head, in eval mode
-    batches: Iterable[dict], # model inputs with labels
-) -> list[tuple[dict, object]]: # (batch, what the layers made of it)
-    "Run the frozen layers once over some batches."
-    seen = []
-    handle = layer_stack(model).register_forward_hook(lambda module, args, output: seen.append(output))
-    try:
-        with torch.no_grad(): return [(batch, (model(**batch), seen.pop())[1]) for batch in batches]
-    finally: handle.remove()
-
 # %% ../nbs/30_l1_penalty.ipynb #4278f4db
-def head_parameters(
-    model: nn.Module, # under a task head
-    pretrained: Iterable[str], # names of the backbone's parameters
-) -> list[nn.Parameter]:
-    "The parameters of the task head. Raises ValueError where there are none."
-    pretrained = set(pretrained)
-    found = [p for name, p in model.named_parameters() if name not in pretrained]
-    if not found:
-        raise ValueError(f"{type(model).__name__} has no head that was drawn at random: load it with "
-            f"load_encoder")
-    return found
-
 def layer_stack(
     model: nn.Module, # under a task head
 ) -> nn.Module:
