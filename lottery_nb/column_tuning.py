@@ -61,9 +61,9 @@ class ColumnProduct(torch.autograd.Function):
 @dataclass
 class Kept:
     "What autograd keeps: storages that are not parameters."
-    storages: dict = field(default_factory=dict) # address -> storage, held so that no address is used twice
+    sizes: dict[int, int] = field(default_factory=dict) # address -> bytes; the graph holds the storages themselves
     @property
-    def bytes(self) -> int: return sum(s.nbytes() for s in self.storages.values())
+    def bytes(self) -> int: return sum(self.sizes.values())
 
 @contextmanager
 def kept_by_autograd(
@@ -74,8 +74,8 @@ def kept_by_autograd(
     def pack(tensor):
         for part in (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,):
             storage = part.untyped_storage()
-            if storage.data_ptr() not in own and storage.nbytes(): kept.storages[storage.data_ptr()] = storage
-        return tensor
+            if storage.data_ptr() not in own: kept.sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach() # an output that kept its own graph would never be freed
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor): yield kept
 
 # %% ../nbs/34_column_tuning.ipynb #bb55f42e
