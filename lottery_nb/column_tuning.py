@@ -290,6 +290,7 @@ def _read_columns(path: Path) -> tuple[dict, dict]:
         raise ValueError(f"{path} is damaged, its checksum does not fit: save the columns again")
     return json.loads(metadata["provenance"]), tensors
 
+# %% ../nbs/34_column_tuning.ipynb #f75fbfda
 def _check_columns(model, about: Mapping, ticket: DominantTicket, head: Sequence[str], path: Path):
     if missing := set(head) - {name for name, _ in model.named_parameters()}:
         raise ValueError(f"{path} has a head with {min(missing)}, which this {type(model).__name__} lacks: "
@@ -302,6 +303,7 @@ def _check_columns(model, about: Mapping, ticket: DominantTicket, head: Sequence
         raise ValueError(f"{path} has another ticket or head than the tasks that this model holds: "
             "load it into a model of its own")
 
+# %% ../nbs/34_column_tuning.ipynb #44b6bf87
 def load_columns(
     model: nn.Module, # the base model under a head, plain or holding other tasks; changed in place
     path: str | os.PathLike, # from `save_columns`
