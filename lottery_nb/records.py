@@ -10,7 +10,7 @@ __all__ = ['WITHOUT_EFFECT', 'LEFTOVER', 'LEFTOVER_DAYS', 'project_path', 'check
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np, pandas as pd, torch
@@ -201,7 +201,9 @@ def clear_leftovers(
     "Remove what killed processes left there a week ago or longer."
     for path in root.iterdir():
         if not LEFTOVER.fullmatch(path.name): continue
-        if time.time() - path.stat().st_mtime > LEFTOVER_DAYS * 86400: shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError): # its process has moved or removed it since it was listed
+            age = time.time() - path.stat().st_mtime # seconds
+            if age > LEFTOVER_DAYS * 86400: shutil.rmtree(path, ignore_errors=True)
 
 # %% ../nbs/16_records.ipynb #7f5d1705
 @contextmanager
