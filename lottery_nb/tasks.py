@@ -440,7 +440,8 @@ class Task:
     selection = property(lambda self: selection_rows(len(self.validation))[0]) # rows that choices look at
     rest = property(lambda self: selection_rows(len(self.validation))[1]) # rows that no choice has seen
     fingerprint = cached_property(lambda self: content_hash(*(r.data.table for r in self.sets.values())))
-
+    labels = cached_property(lambda self: np.asarray(self.validation["label"])) # (n,) of the validation rows
+    parts = cached_property(lambda self: np.asarray(self.validation["part"])) # (n,) names, for MNLI only
     def __repr__(self):
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
         return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"
@@ -466,10 +467,10 @@ def score_task(
 ) -> dict: # metric -> 0 to 1 (correlations from -1)
     "Score predictions on validation rows. Raises ValueError for logits that do not fit."
     rows = np.arange(len(self.validation)) if rows is None else np.asarray(rows)
-    predictions, labels = decide(logits, self.num_labels), np.asarray(self.validation["label"])[rows]
+    predictions, labels = decide(logits, self.num_labels), self.labels[rows]
     scores = dict(self.metric.compute(predictions=predictions, references=labels))
     if "part" in self.validation.column_names:
-        parts, right = np.asarray(self.validation["part"])[rows], predictions == labels
+        parts, right = self.parts[rows], predictions == labels
         scores |= {f"accuracy_{part}": float(right[parts == part].mean()) for part in np.unique(parts)}
     return scores
 
