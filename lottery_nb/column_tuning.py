@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.func import functional_call
@@ -27,6 +26,7 @@ from torch.nn import functional as F
 from . import __version__
 from .anatomy import Matrix, unwrap
 from .dominance import DominantTicket, check_ticket
+from .provenance import read_tensors, write_tensors
 
 # %% ../nbs/34_column_tuning.ipynb #61da7e3a
 def _with_ones(picked, columns): # the inputs of the bias rows, which come last
@@ -219,21 +219,6 @@ def base_hash(
 # %% ../nbs/34_column_tuning.ipynb #7a413e16
 COLUMNS_FORMAT = "lottery_nb columns 1"
 
-def _digest(about: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    found = hashlib.sha256(about.encode())
-    for name in sorted(tensors): found.update(name.encode() + tensors[name].numpy().tobytes())
-    return found.hexdigest()
-
-def _write(path: Path, about: str, tensors: Mapping[str, torch.Tensor]): # in place only when complete
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        metadata = dict(format=COLUMNS_FORMAT, provenance=about, sha256=_digest(about, tensors))
-        save_file(dict(tensors), part, metadata)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-
-# %% ../nbs/34_column_tuning.ipynb #42227e5f
 def save_columns(
     model: nn.Module, # tuned
     path: str | os.PathLike, # a safetensors file
@@ -246,11 +231,11 @@ def save_columns(
     rows = {(name, j): row for m in modules for row, (name, j, _) in zip(m.columns, m.places)}
     for name, dims in ticket.dims.items():
         if dims: tensors[f"columns/{name}"] = torch.stack([rows[name, j] for j in dims]) # (k, out)
-    wide = lambda t: t.detach().to("cpu", torch.promote_types(t.dtype, torch.float32)).contiguous()
-    about = json.dumps(dict(task=tuning.task, base=base_hash(inner, tuning.head), labels=task.names,
+    wide = lambda t: t.to(torch.promote_types(t.dtype, torch.float32))
+    about = dict(task=tuning.task, base=base_hash(inner, tuning.head), labels=task.names,
         problem_type=task.problem_type, dims=dict(ticket.dims), architecture=dict(ticket.architecture),
-        about=dict(ticket.about), version=__version__))
-    _write(Path(path), about, {name: wide(t) for name, t in tensors.items()})
+        about=dict(ticket.about), version=__version__)
+    write_tensors(path, {name: wide(t) for name, t in tensors.items()}, about, COLUMNS_FORMAT)
 
 # %% ../nbs/34_column_tuning.ipynb #680c1117
 def set_task(
@@ -276,22 +261,7 @@ def held_tasks(model: nn.Module) -> list[str]:
     return list(tuning_of(model).tasks)
 
 # %% ../nbs/34_column_tuning.ipynb #aba41ad5
-def _read_columns(path: Path) -> tuple[dict, dict]:
-    if not path.is_file(): raise ValueError(f"no column file at {path}: save_columns writes one")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged, or no column file ({error}): save the columns again") from None
-    if metadata.get("format") != COLUMNS_FORMAT:
-        raise ValueError(f"{path} has the format {metadata.get('format')!r}, expected {COLUMNS_FORMAT!r}: "
-            "give a file that save_columns wrote")
-    if metadata.get("sha256") != _digest(metadata["provenance"], tensors):
-        raise ValueError(f"{path} is damaged, its checksum does not fit: save the columns again")
-    return json.loads(metadata["provenance"]), tensors
-
-# %% ../nbs/34_column_tuning.ipynb #f75fbfda
-def _check_columns(model, about: Mapping, ticket: DominantTicket, head: Sequence[str], path: Path):
+def _check_columns(model, about: Mapping, ticket: DominantTicket, head: Sequence[str], path: os.PathLike):
     if missing := set(head) - {name for name, _ in model.named_parameters()}:
         raise ValueError(f"{path} has a head with {min(missing)}, which this {type(model).__name__} lacks: "
             "load it into the class that it was saved from")
@@ -303,14 +273,15 @@ def _check_columns(model, about: Mapping, ticket: DominantTicket, head: Sequence
         raise ValueError(f"{path} has another ticket or head than the tasks that this model holds: "
             "load it into a model of its own")
 
-# %% ../nbs/34_column_tuning.ipynb #44b6bf87
+# %% ../nbs/34_column_tuning.ipynb #f75fbfda
 def load_columns(
     model: nn.Module, # the base model under a head, plain or holding other tasks; changed in place
     path: str | os.PathLike, # from `save_columns`
     task: str | None = None, # a name for it; None: the one it was saved with
 ) -> nn.Module: # the same model, this task active
     "Add a saved task. Raises ValueError for a damaged file, another base or ticket, or a name that is taken."
-    inner, (about, tensors), path = unwrap(model), _read_columns(Path(path)), Path(path)
+    inner = unwrap(model)
+    about, tensors = read_tensors(path, COLUMNS_FORMAT, "column", "save the columns again")
     ticket = DominantTicket(about["dims"], about["architecture"], about["about"], about["version"])
     head = [name.removeprefix("head/") for name in tensors if name.startswith("head/")]
     task = task or about["task"]

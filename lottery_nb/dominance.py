@@ -5,27 +5,25 @@
 # %% auto #0
 __all__ = ['DOMINANT_FORMAT', 'MEANS', 'PUBLISHED', 'READS', 'STATISTICS', 'with_bias', 'n_columns', 'weight_delta',
            'check_sigma', 'out_weighted', 'suggest_sigma', 'ticket_architecture', 'DominantTicket', 'top', 'check_k',
-           'check_ticket', 'rank_columns', 'dominated', 'dominated_dims', 'digest', 'save', 'read_ticket', 'load',
-           'random_ticket', 'bitfit_ticket', 'random_weights', 'gradient_masks', 'TrainWeights', 'mask_gradient',
-           'jaccard', 'place_of', 'by_kind', 'published_ticket', 'dimension_table', 'popular_dims', 'input_of',
-           'show_dimensions', 'matrix_gradients', 'rank_gradients', 'predict_dominated']
+           'check_ticket', 'rank_columns', 'dominated', 'dominated_dims', 'save', 'load', 'random_ticket',
+           'bitfit_ticket', 'random_weights', 'gradient_masks', 'TrainWeights', 'mask_gradient', 'jaccard', 'place_of',
+           'by_kind', 'published_ticket', 'dimension_table', 'popular_dims', 'input_of', 'show_dimensions',
+           'matrix_gradients', 'rank_gradients', 'predict_dominated']
 
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
-import hashlib, json, math, os
+import json, math, os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from numbers import Real
-from pathlib import Path
 import pandas as pd, seaborn as sns, torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 from transformers import TrainerCallback
 from . import __version__
 from .anatomy import MATRICES, Matrix, anatomy, layout_of, unwrap
 from .l1_penalty import backbone_pairs, check_no_decay, mean_gradients, pretrained_names, probe
+from .provenance import read_tensors, write_tensors
 from .tickets import architecture
 
 # %% ../nbs/32_dominance.ipynb #91994bd6
@@ -200,10 +198,6 @@ def dominated_dims(
 # %% ../nbs/32_dominance.ipynb #e2f6b1c5
 DOMINANT_FORMAT = "lottery_nb dominant ticket 1"
 
-def digest(text: str, dims: torch.Tensor, counts: torch.Tensor) -> str:
-    "Hash everything that a ticket's file holds."
-    return hashlib.sha256(text.encode() + dims.numpy().tobytes() + counts.numpy().tobytes()).hexdigest()
-
 def save(
     self: DominantTicket,
     path: str | os.PathLike,
@@ -211,46 +205,18 @@ def save(
     "Write one safetensors file, in place only when it is complete."
     dims = torch.tensor([j for dims in self.dims.values() for j in dims], dtype=torch.int32)
     counts = torch.tensor([len(dims) for dims in self.dims.values()], dtype=torch.int32)
-    text = json.dumps(dict(names=list(self.dims), architecture=dict(self.architecture),
-        about=dict(self.about), version=self.version))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        metadata = dict(format=DOMINANT_FORMAT, provenance=text, sha256=digest(text, dims, counts))
-        save_file(dict(dims=dims, counts=counts), part, metadata)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    about = dict(names=list(self.dims), architecture=dict(self.architecture), about=dict(self.about),
+        version=self.version)
+    write_tensors(path, dict(dims=dims, counts=counts), about, DOMINANT_FORMAT)
 
 # %% ../nbs/32_dominance.ipynb #c43dd6f6
-def read_ticket(
-    path: Path,
-) -> tuple[str, torch.Tensor, torch.Tensor]: # provenance, dims of all matrices, how many each has
-    "Read a ticket's file. Raises ValueError for one that is damaged or something else."
-    if not path.is_file():
-        raise ValueError(f"no ticket file at {path}: check the path, or find the ticket again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged, or no ticket file ({error}): find the ticket again") from None
-    if metadata.get("format") != DOMINANT_FORMAT:
-        raise ValueError(f"{path} has the format {metadata.get('format')!r}, expected {DOMINANT_FORMAT!r}: "
-            "give a file that DominantTicket.save of this version wrote")
-    text = metadata.get("provenance", "")
-    if set(tensors) != {"dims", "counts"} or metadata.get("sha256") != digest(text, **tensors):
-        raise ValueError(f"{path} is damaged, its checksum does not fit: find the ticket again")
-    return text, tensors["dims"], tensors["counts"]
-
-# %% ../nbs/32_dominance.ipynb #e67f8e29
 def load(
     path: str | os.PathLike,
     model: nn.Module | None = None, # that it has to fit
 ) -> DominantTicket:
     "Read a ticket. Raises ValueError for a damaged or foreign file, or one that does not fit `model`."
-    text, dims, counts = read_ticket(Path(path))
-    stored = json.loads(text)
-    columns = [part.tolist() for part in dims.split(counts.tolist())]
+    stored, tensors = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again")
+    columns = [part.tolist() for part in tensors["dims"].split(tensors["counts"].tolist())]
     ticket = DominantTicket(dict(zip(stored.pop("names"), columns)), **stored)
     if model is not None: check_ticket(model, ticket)
     return ticket

@@ -7,23 +7,19 @@ __all__ = ['KINDS', 'FORMAT', 'check_level', 'check_kind', 'Cut', 'cut_at', 'ran
            'weight_remaining', 'architecture', 'check_architecture', 'Ticket']
 
 # %% ../nbs/06_tickets.ipynb #5f696f3a
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from . import __version__
 from .anatomy import Layer, anatomy
 from .importance import Importance
 from .masking import Mask, check_mask
+from .provenance import read_tensors, write_tensors
 
 # %% ../nbs/06_tickets.ipynb #9d84e04d
 KINDS = ("winning", "random", "losing")
@@ -142,38 +138,6 @@ def check_architecture(
     if wrong: raise ValueError(f"the ticket is for {'; '.join(wrong)}: score this model and draw its own")
 
 # %% ../nbs/06_tickets.ipynb #a31a6db8
-FORMAT = "lottery_nb ticket 1"
-
-def _digest(about: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    found = hashlib.sha256(about.encode())
-    for name in sorted(tensors): found.update(name.encode() + tensors[name].numpy().tobytes())
-    return found.hexdigest()
-
-def _write(path: Path, about: str, tensors: Mapping[str, torch.Tensor]):
-    tensors = {name: t.contiguous() for name, t in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, part, dict(format=FORMAT, provenance=about, sha256=_digest(about, tensors)))
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-
-def _read(path: Path) -> tuple[dict, dict]:
-    if not path.is_file(): raise ValueError(f"no ticket file at {path}: check the path, or draw it again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged, or no ticket file ({error}): draw the ticket again") from None
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} has the format {metadata.get('format')!r}, expected {FORMAT!r}: "
-            "give a file that Ticket.save of this version wrote")
-    about = metadata.get("provenance", "")
-    if metadata.get("sha256") != _digest(about, tensors):
-        raise ValueError(f"{path} is damaged, its checksum does not fit: draw the ticket again")
-    return json.loads(about), tensors
-
-# %% ../nbs/06_tickets.ipynb #48f462d8
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ticket:
     "A mask and where it came from. Raises ValueError for a bad level or kind, or scores of another shape."
@@ -200,15 +164,17 @@ class Ticket:
         return _provenance(self)
     def save(self, path: str | os.PathLike):
         "Write one safetensors file; it is there complete or not at all."
-        _write(Path(path), json.dumps(self.provenance(), sort_keys=True), _tensors(self))
+        write_tensors(path, _tensors(self), self.provenance(), FORMAT)
     @classmethod
     def load(cls, path: str | os.PathLike, model: nn.Module | None = None) -> "Ticket":
         "Read a ticket. Raises ValueError for a missing, damaged or foreign file, or one not for `model`."
-        ticket = cls(**_fields(*_read(Path(path))))
+        ticket = cls(**_fields(*read_tensors(path, FORMAT, "ticket", "draw the ticket again")))
         if model is not None: check_architecture(model, ticket.architecture), check_mask(model, ticket.mask)
         return ticket
 
-# %% ../nbs/06_tickets.ipynb #5a25ec6b
+# %% ../nbs/06_tickets.ipynb #48f462d8
+FORMAT = "lottery_nb ticket 1"
+
 def _provenance(ticket: Ticket) -> dict:
     about = {k: getattr(ticket, k) for k in ("model", "task", "seed", "level", "kind", "version")}
     pruned = {"pruned_heads": ticket.mask.pruned_heads, "pruned_ffns": ticket.mask.pruned_ffns}
