@@ -343,7 +343,7 @@ def traceless(model):
         random.setstate(states[0]); np.random.set_state(states[1])
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-        for name in ("forward", "_original_forward"): model.__dict__.pop(name, None)
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"): model.__dict__.pop(name, None)
         if forward is not None: model.forward = forward
         model.eval().zero_grad()
 
