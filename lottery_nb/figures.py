@@ -247,14 +247,15 @@ def out_weighted_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #d4756ef9
-METHOD_COLOURS = {"full": PALETTE["full"], "dominant": PALETTE["winning"], "predicted": "#56b4e9", # light blue
-                  "random": PALETTE["random"], "BitFit": PALETTE["losing"], "LoRA": "#aa3377"} # purple
+METHOD_COLOURS = {"full": PALETTE["full"], "dominant": PALETTE["winning"], "own": "#000000", # black
+                  "predicted": "#56b4e9", "random": PALETTE["random"], # light blue, orange
+                  "bitfit": PALETTE["losing"], "lora": "#aa3377"} # green, purple
 
 def method_looks(
     labels, # of methods, as "dominant-3"
 ) -> tuple[dict, dict]: # label -> colour, label -> dash
     "One colour for a family of methods, another dash for each member."
-    families = {label: label.split("-")[0].split(" ")[0] for label in labels}
+    families = {label: label.lower().split("-")[0].split(" ")[0] for label in labels}
     colours = {label: METHOD_COLOURS.get(family, "black") for label, family in families.items()}
     dashes, seen = ["", (4, 1.5), (1, 1), (3, 1, 1, 1)], {}
     for label, family in families.items(): seen.setdefault(family, []).append(label)

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['METHODS', 'Run', 'out_weighted_counts', 'layer_map', 'find_ticket', 'save_found', 'train_full', 'train_dominant',
            'train_random', 'train_biases', 'train_weights', 'train_lora', 'method_label', 'count_trained', 'Curves',
-           'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'read_curves', 'jaccard_table', 'bias_share']
+           'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'tune_seeds', 'read_curves', 'jaccard_table',
+           'bias_share']
 
 # %% ../nbs/36_ticket_runs.ipynb #33d1dce2
 import hashlib, json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,26 @@ def save_tuned(
         if hasattr(result.model, "column_tuning"): save_columns(result.model, new / "columns.safetensors")
         write_record(new, record | {"history": history.to_dict("records")})
     return run.folder
+
+# %% ../nbs/36_ticket_runs.ipynb #0b73096b
+def tune_seeds(
+    model_name: str, # "pocket", a folder, or a hub id
+    task: Task,
+    config: TrainConfig, # its rate and seed are replaced
+    method: str, # one of METHODS
+    *,
+    rates: Iterable[float], # to choose from
+    seeds: Iterable[int], # of head, order of the data, and random ticket; the first one chooses the rate
+    **options, # of `tune`: out_dir, ticket, k, share, rank, curve_rows
+) -> list[Path]: # folders, one per seed
+    "Choose a method's rate on one seed, and train the others with it (section 4.1). Raises ValueError."
+    rates, seeds = list(rates), list(seeds)
+    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
+    def run(rate, seed):
+        return tune(model_name, task, replace(config, learning_rate=rate, seed=seed), method, draw=seed, **options)
+    tries = {rate: run(rate, seeds[0]) for rate in rates}
+    best = max(rates, key=lambda rate: read_record(tries[rate])["selection"])
+    return [tries[best], *(run(best, seed) for seed in seeds[1:])]
 
 # %% ../nbs/36_ticket_runs.ipynb #0b5a2dfb
 def read_curves(
