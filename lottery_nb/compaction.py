@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['BESIDE', 'VARIANT', 'MANIFEST', 'COMPACT_FORMAT', 'kept_rows', 'shrink', 'OutputBias', 'NoHeads', 'NoFFN',
            'ResidualNorm', 'Beside', 'cut_heads', 'drop_heads', 'drop_ffn', 'Compaction', 'compaction_of', 'cut',
-           'check_cuttable', 'outputs_of', 'try_out', 'compact', 'describe_compaction', 'new_folder', 'quiet',
-           'save_compact', 'file_hash', 'write_manifest', 'read_manifest', 'head_class', 'with_cut', 'load_compact',
-           'check_loaded', 'local_folder', 'push_compact']
+           'check_cuttable', 'check_own_weights', 'outputs_of', 'try_out', 'compact', 'quiet', 'describe_compaction',
+           'count_flops', 'new_folder', 'new_file', 'save_compact', 'file_hash', 'write_manifest', 'read_manifest',
+           'head_class', 'with_cut', 'load_compact', 'check_loaded', 'local_folder', 'push_compact', 'need_onnx',
+           'export_batch', 'run_onnx', 'export_onnx', 'check_onnx', 'quantize_onnx']
 
 # %% ../nbs/08_compaction.ipynb #349b2be7
-import copy, hashlib, importlib.util, inspect, logging, os, shutil, statistics, time, uuid
+import copy, hashlib, importlib.util, inspect, logging, os, shutil, statistics, tempfile, time, uuid, warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,22 +192,31 @@ def check_cuttable(
     check_mask(model, mask)
     if not (mask.heads.any() or mask.ffns.any()):
         raise ValueError("the mask keeps no head and no FFN, so that no token would see another: prune less")
-    owners = {}
-    for i, layer in enumerate(anatomy(model).layers):
-        for m in layer.matrices().values():
-            if type(m.module) is not nn.Linear:
-                raise ValueError(f"{m.name} is a {type(m.module).__name__}, no plain nn.Linear: merge or "
-                    "remove adapters and quantisation before cutting")
-            if owners.setdefault(id(m.module.weight), i) != i:
-                raise ValueError(f"{m.name} shares its weights with layer {owners[id(m.module.weight)]}: "
-                    "tied layers cannot be cut apart")
+    layers = anatomy(model).layers
+    for i, layer in enumerate(layers):
         if layer.attention_output.module._forward_pre_hooks or layer.ffn_out.module._forward_hooks:
             raise ValueError(f"layer {i} has a gate on it: leave the `masked` block before cutting")
+    check_own_weights(layers)
 
 def _already(done: Mask, mask: Mask) -> str:
     both = f", {done & mask!r}," if isinstance(mask, Mask) and mask.shape == done.shape else ""
     return (f"this model is already compacted to {done!r}: cut the original once, with the composed mask "
         f"`model.compaction.mask & mask`{both} instead")
+
+# %% ../nbs/08_compaction.ipynb #33cddac2
+def check_own_weights(
+    layers: list[Layer], # of one model
+):
+    "Raises ValueError for a matrix that is no plain Linear, or layers that share one."
+    owners = {}
+    for i, layer in enumerate(layers):
+        for m in layer.matrices().values():
+            if type(m.module) is not nn.Linear:
+                raise ValueError(f"{m.name} is a {type(m.module).__name__}, no plain nn.Linear: merge or "
+                    "remove adapters and quantisation before cutting")
+            if (owner := owners.setdefault(id(m.module.weight), i)) != i:
+                raise ValueError(f"{m.name} shares its weights with layer {owner}: "
+                    "tied layers cannot be cut apart")
 
 # %% ../nbs/08_compaction.ipynb #aa196c92
 def outputs_of(
@@ -249,33 +259,48 @@ def compact(
     cut(inner, mask)
     return inner
 
+# %% ../nbs/08_compaction.ipynb #ed005056
+@contextmanager
+def quiet() -> Iterator[None]:
+    "Silence transformers' loading reports and bars."
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error(); hf_logging.disable_progress_bar()
+    try: yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars: hf_logging.enable_progress_bar()
+
 # %% ../nbs/08_compaction.ipynb #f417d452
 def describe_compaction(
     before: nn.Module, # the whole model
     after: nn.Module, # as `compact` cut it, on the same device
-    batch: Mapping | None = None, # model inputs; None: 8 x 128 random tokens, or as long as the model takes
+    batch: Mapping | None = None, # model inputs; None: 8 x 128 random tokens, or as many as the model takes
     *,
     runs: int = 5, # of each model, in turn
 ) -> pd.DataFrame: # rows before, after, share; parameters, bytes, FLOPs, ms
-    "Compare two models on one batch: size, work of a forward pass, and its median time."
-    length = min(128, getattr(before.config, "max_position_embeddings", 128) - 4) # RoBERTa starts at 2
-    batch = {k: v.to(before.device) for k, v in (batch or tiny_batch(before, 8, length)).items()}
-    models = {"before": before, "after": after}
-    times = {name: [] for name in models}
+    "Compare two models on one batch: their sizes, the work of a forward pass, and its median time."
+    if batch is None: batch = tiny_batch(before, 8, min(128, before.config.max_position_embeddings - 4))
+    batch = {k: v.to(before.device) for k, v in batch.items()} # - 4: RoBERTa counts positions from 2
+    models, times = {"before": before, "after": after}, {"before": [], "after": []}
     for _ in range(runs + 1): # the first is a warm-up
         for name, model in models.items(): times[name].append(_milliseconds(model, batch))
-    frame = pd.DataFrame({name: _size(model) | dict(FLOPs=_flops(model, batch), ms=statistics.median(times[name][1:]))
-        for name, model in models.items()}).T
+    rows = {name: _size(model) | dict(FLOPs=count_flops(model, batch)) for name, model in models.items()}
+    frame = pd.DataFrame(rows, dtype=float).T.assign(ms=[statistics.median(t[1:]) for t in times.values()])
     frame.loc["share"] = frame.loc["after"] / frame.loc["before"]
     return frame
+
+# %% ../nbs/08_compaction.ipynb #be749901
+def count_flops(
+    model: nn.Module,
+    batch: Mapping, # model inputs
+) -> int: # a multiplication and an addition are two
+    "Floating point operations of a forward pass, in products of matrices."
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: outputs_of(model, batch)
+    return counter.get_total_flops() # fused attention is not counted on a CPU, plain products are
 
 def _size(model) -> dict:
     kept = [*model.parameters(), *model.buffers()]
     return dict(parameters=sum(p.numel() for p in model.parameters()), bytes=sum(t.nbytes for t in kept))
-
-def _flops(model, batch) -> int:
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: outputs_of(model, batch)
-    return counter.get_total_flops() # fused attention is not counted on a CPU, plain products are
 
 def _milliseconds(model, batch) -> float:
     wait = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
@@ -298,14 +323,16 @@ def new_folder(
     finally: shutil.rmtree(part, ignore_errors=True)
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    "Silence transformers' loading reports and bars."
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error(); hf_logging.disable_progress_bar()
-    try: yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars: hf_logging.enable_progress_bar()
+def new_file(
+    path: str | os.PathLike, # must not exist yet
+) -> Iterator[Path]: # a file to write, and others beside it
+    "A file that is there complete or not at all. Raises ValueError when there is one already."
+    path = Path(path)
+    if path.exists(): raise ValueError(f"{path} exists: give a new file, or remove that one first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as part:
+        yield Path(part)/path.name
+        for file in sorted(Path(part).iterdir(), reverse=True): file.replace(path.parent/file.name)
 
 # %% ../nbs/08_compaction.ipynb #80dbf72d
 VARIANT = "compact" # of the weights: model.compact.safetensors
@@ -360,8 +387,8 @@ def read_manifest(
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is missing: {again}")
         if file_hash(folder/name) != wanted:
             raise ValueError(f"{folder/name} is truncated or altered, its checksum does not fit: {again}")
-    loadable = {p.name for pattern in ("model*", "adapter*") for p in folder.glob(pattern)}
-    if strays := sorted(loadable - about["files"].keys()):
+    loadable = {p.name for pattern in ("*.safetensors*", "adapter_*") for p in folder.glob(pattern)}
+    if strays := sorted(loadable - about["files"].keys() - {MANIFEST}):
         raise ValueError(f"{folder/strays[0]} was not saved with this model: take it out of the folder")
     return Mask(tensors["heads"], tensors["ffns"]), about
 
@@ -376,8 +403,9 @@ def head_class(
     if hasattr(cls, "_model_mapping"): cls = cls._model_mapping.get(type(config), None)
     fits = isinstance(cls, type) and issubclass(cls, PreTrainedModel) and cls.config_class is type(config)
     if fits: return cls
-    raise ValueError(f"the folder holds a {config.model_type}, which {head or about['model_class']!r} is not: "
-        f"give one of {', '.join(HEADS)}, an Auto class, or a class of that family")
+    wrong = head or about["model_class"]
+    raise ValueError(f"the folder holds a {config.model_type}, which {wrong!r} is not: give one of "
+        f"{', '.join(HEADS)}, an Auto class, or a class of that family")
 
 def with_cut(cls: type, mask: Mask) -> type:
     "A subclass that is cut as soon as it is made."
@@ -391,7 +419,7 @@ def with_cut(cls: type, mask: Mask) -> type:
 def load_compact(
     path: str | os.PathLike, # a folder from `save_compact`, or a hub id
     *,
-    head: str | type | None = None, # "sequence", ... (see HEADS), an Auto class, a model class; None: as saved
+    head: str | type | None = None, # "sequence", ..., an Auto class or a model class; None: as saved
     device: str | torch.device = "cpu", # where the model goes
     dtype: torch.dtype | str | None = None, # of the weights; None: as saved
     revision: str | None = None, # of a hub id
@@ -409,15 +437,20 @@ def load_compact(
     check_loaded(model, info, whole=cls.__name__ == about["model_class"])
     return model.to(device)
 
-def check_loaded(model, info, whole):
+# %% ../nbs/08_compaction.ipynb #d5eaace7
+def check_loaded(
+    model: PreTrainedModel, # just read
+    info: Mapping, # as from_pretrained gives it
+    whole: bool, # whether the files should hold the head, too
+):
     "Raises ValueError when a weight that the files should hold was not read."
     unread = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
     inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith("pooler.")}
     encoder = {name for name, p in model.named_parameters() if id(p) in inside}
     if lost := sorted(unread & encoder | (info["missing_keys"] if whole else set())):
-        raise ValueError(f"{lost[0]} could not be read from the files: load with the options of the saved model")
+        raise ValueError(f"{lost[0]} could not be read from the files: leave out options that change sizes")
 
-# %% ../nbs/08_compaction.ipynb #d5eaace7
+# %% ../nbs/08_compaction.ipynb #d708a712
 def local_folder(
     path: str | os.PathLike, # a folder, or a hub id
     revision: str | None = None, # of a hub id
@@ -430,10 +463,10 @@ def local_folder(
         return Path(huggingface_hub.snapshot_download(str(path), revision=revision, etag_timeout=5,
             allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])) # no pickles, no code
     except (HFValidationError, HfHubHTTPError) as error:
-        raise ValueError(f"{str(path)!r} is no folder, and not on the hub ({error}): check the name") from error
+        raise ValueError(f"{str(path)!r} is no folder, and not on the hub ({error}): check it") from error
     except (LocalEntryNotFoundError, ConnectionError) as error:
-        raise ConnectionError(f"{str(path)!r} is no folder here, not in the hub's cache, and the hub cannot be "
-            "reached: give a folder from save_compact") from error
+        raise ConnectionError(f"{str(path)!r} is no folder here, not in the hub's cache, and the hub cannot "
+            "be reached: give a folder from save_compact") from error
 
 # %% ../nbs/08_compaction.ipynb #57ddcc98
 def push_compact(
@@ -442,14 +475,101 @@ def push_compact(
     *,
     private: bool | None = None, # None: as the account has it
 ) -> str: # where it is
-    "Upload a saved folder to the hub. Raises ValueError for damaged files, ConnectionError."
+    "Upload a folder to the hub. Raises ValueError for damaged files, ConnectionError, the hub's own errors."
     read_manifest(Path(path))
     api = huggingface_hub.HfApi()
     try:
         url = api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=path)
-    except HfHubHTTPError: raise # it says what was wrong with the request
-    except (OSError, ConnectionError) as error:
+    except Exception as error: # every HTTP client has errors of its own
+        if type(error).__module__.startswith("huggingface_hub"): raise # says what is wrong with the request
         raise ConnectionError(f"the hub cannot be reached: {path} is saved, push_compact({str(path)!r}, "
             f"{repo!r}) uploads it later") from error
     return str(url)
+
+# %% ../nbs/08_compaction.ipynb #b736dd8b
+def need_onnx():
+    "Raises ImportError when a package for ONNX is missing."
+    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
+    if missing: raise ImportError(f"{', '.join(missing)} is missing: pip install 'lottery_nb[onnx]'")
+
+def export_batch(
+    model: PreTrainedModel, # under one of HEADS
+    n: int, # examples
+    length: int, # tokens
+) -> dict[str, torch.Tensor]: # input_ids, attention_mask, and token_type_ids where they mean something
+    "Random inputs for an export. Raises ValueError for a head that is not exported."
+    heads = [auto._model_mapping.get(type(model.config), None) for auto in HEADS.values()]
+    if type(model) not in heads:
+        raise ValueError(f"{type(model).__name__} cannot be exported: supported are "
+            f"{', '.join(cls.__name__ for cls in heads)}")
+    batch = tiny_batch(model, n, length)
+    typed = "token_type_ids" in inspect.signature(type(model).forward).parameters
+    if typed and getattr(model.config, "type_vocab_size", 0) > 1:
+        batch["token_type_ids"] = (torch.arange(length) > length // 2).long().expand(n, length).contiguous()
+    return batch
+
+# %% ../nbs/08_compaction.ipynb #3b513a8c
+def run_onnx(
+    path: str | os.PathLike, # from `export_onnx` or `quantize_onnx`
+    batch: Mapping, # model inputs, as tensors
+) -> dict[str, torch.Tensor]:
+    "Compute with onnxruntime on the CPU. Raises ImportError without it."
+    need_onnx()
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    values = session.run(None, {name: t.cpu().numpy() for name, t in batch.items()})
+    return {out.name: torch.from_numpy(value) for out, value in zip(session.get_outputs(), values)}
+
+@contextmanager
+def _hushed() -> Iterator[None]: # the exporters warn about optional parts and deprecations of their own
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally: logging.disable(level)
+
+# %% ../nbs/08_compaction.ipynb #c8dc34c8
+def export_onnx(
+    model: nn.Module, # cut or whole, under one of HEADS
+    path: str | os.PathLike, # a new file, "model.onnx"; weights above 2 GB get a second one beside it
+    *,
+    atol: float = 1e-4, # largest difference to onnxruntime's outputs
+):
+    "Export in float32, batch and length free. Raises ValueError, ImportError, RuntimeError when it differs."
+    need_onnx()
+    plain = copy.deepcopy(unwrap(model)).float().cpu().eval()
+    inputs = export_batch(plain, 2, 7)
+    names = dict(input_names=list(inputs), output_names=list(outputs_of(plain, inputs)))
+    free = {name: {0: "batch", 1: "length"} for name in inputs}
+    with new_file(path) as part, _hushed():
+        program = torch.onnx.export(plain, kwargs=inputs, dynamo=True, verbose=False, dynamic_shapes=free,
+            **names)
+        for node in program.model.graph: node.metadata_props.clear() # stack traces with this machine's paths
+        program.save(part)
+        for n, length in ((1, 5), (4, 12)): check_onnx(part, plain, export_batch(plain, n, length), atol)
+
+def check_onnx(path, model, batch, atol=1e-4):
+    "Raises RuntimeError when onnxruntime computes something else."
+    found = run_onnx(path, batch)
+    gaps = {name: (found[name] - t).abs().max().item() for name, t in outputs_of(model, batch).items()}
+    if not max(gaps.values()) < atol:
+        size = " x ".join(map(str, batch["input_ids"].shape))
+        raise RuntimeError(f"onnxruntime computes something else for {size} tokens: {gaps} is above {atol}")
+
+# %% ../nbs/08_compaction.ipynb #cac29be7
+def quantize_onnx(
+    source: str | os.PathLike, # from `export_onnx`
+    target: str | os.PathLike, # a new file
+):
+    "Write int8 weights with onnxruntime's own tool. Raises ValueError for a file that exists, ImportError."
+    need_onnx()
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    model = onnx.load(source)
+    del model.graph.value_info[:] # stale where the exporter turned a weight round; the tool infers them anew
+    with new_file(target) as part, _hushed(): quantize_dynamic(model, part, weight_type=QuantType.QInt8)
