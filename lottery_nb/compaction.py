@@ -8,7 +8,7 @@ __all__ = ['BESIDE', 'VARIANT', 'MANIFEST', 'COMPACT_FORMAT', 'kept_rows', 'shri
            'check_cuttable', 'check_own_weights', 'outputs_of', 'try_out', 'compact', 'quiet', 'describe_compaction',
            'count_flops', 'new_folder', 'new_file', 'save_compact', 'file_hash', 'write_manifest', 'read_manifest',
            'head_class', 'with_cut', 'load_compact', 'check_loaded', 'local_folder', 'push_compact', 'need_onnx',
-           'export_batch', 'run_onnx', 'export_onnx', 'check_onnx', 'quantize_onnx']
+           'export_batch', 'run_onnx', 'check_onnx', 'export_onnx', 'quantize_onnx']
 
 # %% ../nbs/08_compaction.ipynb #349b2be7
 import copy, hashlib, importlib.util, inspect, logging, os, shutil, statistics, tempfile, time, uuid, warnings
@@ -167,6 +167,7 @@ def compaction_of(
     "What was cut out of a model."
     return getattr(unwrap(model).base_model, "compaction", None)
 
+# %% ../nbs/08_compaction.ipynb #0d34c969
 def cut(
     model: PreTrainedModel, # changed in place
     mask: Mask, # True = kept
@@ -534,11 +535,26 @@ def _hushed() -> Iterator[None]: # the exporters warn about optional parts and d
     finally: logging.disable(level)
 
 # %% ../nbs/08_compaction.ipynb #c8dc34c8
+def check_onnx(
+    path: str | os.PathLike, # from `export_onnx`
+    model: PreTrainedModel, # that it was exported from, in eval mode on the CPU
+    batch: Mapping, # model inputs
+    tolerance: float = 1e-4, # largest difference, relative where outputs exceed 1
+):
+    "Raises RuntimeError when onnxruntime computes something else."
+    found, size = run_onnx(path, batch), " x ".join(map(str, batch["input_ids"].shape))
+    for name, wanted in outputs_of(model, batch).items():
+        gap = ((found[name] - wanted).abs().max() / wanted.abs().max().clamp(min=1)).item()
+        if not gap < tolerance:
+            raise RuntimeError(f"onnxruntime computes something else for {size} tokens: {name} differs by "
+                f"{gap:.1g}, more than {tolerance}")
+
+# %% ../nbs/08_compaction.ipynb #2bbd8385
 def export_onnx(
     model: nn.Module, # cut or whole, under one of HEADS
     path: str | os.PathLike, # a new file, "model.onnx"; weights above 2 GB get a second one beside it
     *,
-    atol: float = 1e-4, # largest difference to onnxruntime's outputs
+    tolerance: float = 1e-4, # largest difference to onnxruntime's outputs, relative where they exceed 1
 ):
     "Export in float32, batch and length free. Raises ValueError, ImportError, RuntimeError when it differs."
     need_onnx()
@@ -551,15 +567,7 @@ def export_onnx(
             **names)
         for node in program.model.graph: node.metadata_props.clear() # stack traces with this machine's paths
         program.save(part)
-        for n, length in ((1, 5), (4, 12)): check_onnx(part, plain, export_batch(plain, n, length), atol)
-
-def check_onnx(path, model, batch, atol=1e-4):
-    "Raises RuntimeError when onnxruntime computes something else."
-    found = run_onnx(path, batch)
-    gaps = {name: (found[name] - t).abs().max().item() for name, t in outputs_of(model, batch).items()}
-    if not max(gaps.values()) < atol:
-        size = " x ".join(map(str, batch["input_ids"].shape))
-        raise RuntimeError(f"onnxruntime computes something else for {size} tokens: {gaps} is above {atol}")
+        for n, length in ((1, 5), (4, 12)): check_onnx(part, plain, export_batch(plain, n, length), tolerance)
 
 # %% ../nbs/08_compaction.ipynb #cac29be7
 def quantize_onnx(
