@@ -155,6 +155,9 @@ def anatomy(
     "Take an encoder apart. Raises ValueError for a model that is unknown, or whose heads are not its own."
     model = unwrap(model)
     config, layout = model.config, layout_of(model.config.model_type)
+    if hasattr(model.base_model, "compaction"):
+        raise ValueError("this model was cut by compact: masks and scores need the whole one, so compose masks "
+            "(first & second) and cut that")
     modules = model.base_model.get_submodule(layout.layers)
     n_heads = config.num_attention_heads
     layers = [_layer(module, layout, f"{layout.layers}.{i}", n_heads) for i, module in enumerate(modules)]

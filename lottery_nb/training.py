@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PRECISIONS', 'RANGES', 'OPTIMIZERS', 'HEAD_DROPOUT', 'SHIPPED', 'WEIGHTS', 'TrainConfig', 'nearest', 'check_config',
            'counts', 'Adamax', 'head_dropout', 'set_head_dropout', 'model_source', 'is_local', 'LoadedEncoder',
-           'backbone_names', 'quiet', 'load_encoder', 'load_model', 'check_encoder', 'load_tokenizer', 'predict',
-           'EpochSampler', 'task_loss', 'TaskTrainer', 'KeepBest', 'traceless', 'checkpointed', 'open_run', 'check_run',
+           'backbone_names', 'load_encoder', 'load_model', 'check_encoder', 'load_tokenizer', 'predict', 'EpochSampler',
+           'task_loss', 'TaskTrainer', 'KeepBest', 'traceless', 'checkpointed', 'open_run', 'check_run',
            'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'summary']
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.utils import logging
 from .anatomy import layout_of
+from .compaction import quiet
 from .masking import check_mask, masked
 from .pocket import pocket_path
 from .records import check_writable
@@ -168,17 +168,6 @@ def backbone_names(
     if not hasattr(model, "lottery"):
         raise ValueError("this model does not know which weights were pre-trained: load it with load_encoder")
     return model.lottery.backbone_names
-
-# %% ../nbs/20_training.ipynb #a3b316c4
-@contextmanager
-def quiet():
-    "Silence transformers' loading reports and bars."
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error(); logging.disable_progress_bar()
-    try: yield
-    finally:
-        logging.set_verbosity(level)
-        if bars: logging.enable_progress_bar()
 
 # %% ../nbs/20_training.ipynb #50794a3b
 def load_encoder(
