@@ -103,7 +103,7 @@ def phase_transition_figure(
     for panel, task in zip(grid, tasks):
         _draw_transition(panel, frame[frame.task == task], score)
         panel.get_legend().remove()
-    grid[0].legend(loc="lower left", fontsize="small", framealpha=.9)
+    grid[0].legend(loc="best", fontsize="small", framealpha=.9)
     return grid[0].figure
 
 # %% ../nbs/54_figures.ipynb #56dc5ab7
