@@ -31,6 +31,7 @@ try: import resource
 except ImportError: resource = None # not on Windows
 
 from .anatomy import anatomy
+from .compaction import compact
 from .importance import Importance, importance_scores
 from .masking import Mask
 from .records import (check_writable, environment, folder_fingerprint, is_complete,
@@ -151,10 +152,11 @@ class Study:
     out_dir: Path # where rows are written
     min_heads: int = 1 # heads that stay in every layer
     score_limit: int | None = None # training examples that are scored; None: all
+    compacted: bool = True # tickets are cut out and trained; False: the whole network is, under a mask
 
     @property
     def parameters(self) -> dict:
-        shared = {"min_heads": self.min_heads, "score_limit": self.score_limit}
+        shared = {name: getattr(self, name) for name in ("min_heads", "score_limit", "compacted")}
         return run_parameters(self.model_name, self.task, self.config, **shared)
     @cached_property
     def content(self) -> list: return [encoder_content(self.model_name), self.task.fingerprint]
@@ -197,7 +199,9 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     cut_at(row.level, *shape, study.min_heads) # an impossible floor is refused before training
     mask = draw_row(study, row) if row.kind in KINDS else None
     config = replace(study.config, seed=row_seed(study.config.seed, row))
-    result = fine_tune(model, study.task, config, mask=mask, tokenizer=tokenizer)
+    small = compact(model, mask) if mask is not None and study.compacted else model
+    masked_by = mask if small is model else None
+    result = fine_tune(small, study.task, config, mask=masked_by, tokenizer=tokenizer)
     with record_folder(study.out_dir, folder.name) as new:
         save_predictions(new, result.predictions, np.asarray(study.task.validation["idx"]))
         if row.kind == "full": save_scores(study, result.model, tokenizer, new)
@@ -250,7 +254,7 @@ def row_record(study: Study, row: Row, mask: Mask, result: TrainResult) -> dict:
     "Say what a row was and what came out."
     return {**asdict(row), "run": study.key(Row("full")), "training_seed": row_seed(study.config.seed, row),
             "heads": mask.pruned_heads, "ffns": mask.pruned_ffns,
-            "weight_remaining": weight_remaining(result.model, mask),
+            "weight_remaining": weight_remaining(study.encoder[0], mask),
             **result_record(study.parameters, study.task, result)}
 
 # %% ../nbs/22_rewinding.ipynb #07f7b249
@@ -319,13 +323,15 @@ def phase_transition(
     restarts: int | None = None, # trainings of the control; None: as many as the winning tickets have levels
     min_heads: int = 1, # heads that stay in every layer
     score_limit: int | None = None, # training examples that are scored; None: all
+    compacted: bool = True, # cut a ticket out and train that; False: train the whole network under its mask
     workers: int = 1, # processes
     progress: bool = True, # show a bar
 ) -> pd.DataFrame: # one row per training: full, each kind at each level, restarts
     "Train the full model, its tickets at every level, and its control (section 5.4). Raises ValueError."
     rows = plan_rows(levels, kinds, restarts)
     if workers < 1: raise ValueError(f"workers is {workers}: give 1, or a number of processes")
-    study = Study(str(model_name), task, config, check_writable(out_dir), min_heads, score_limit)
+    study = Study(str(model_name), task, config, check_writable(out_dir), min_heads, score_limit,
+                  compacted)
     train_rows(study, rows, workers, progress)
     return read_rows(Path(out_dir) / study.key(row) for row in rows)
 

@@ -240,7 +240,8 @@ def predict(
     names = [name for name in rows.column_names if name in known and name != "labels"]
     order = np.argsort(rows["length"], kind="stable").tolist()
     batches = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
-    loader = DataLoader(rows.select_columns(names), batch_sampler=batches, collate_fn=collator)
+    loader = DataLoader(rows.select_columns(names), batch_sampler=batches, collate_fn=collator,
+                        generator=torch.Generator()) # or it would draw a number from the global one
     model.eval()
     try: logits = torch.cat([model(**batch.to(device))["logits"].float().cpu() for batch in loader])
     finally: model.train(training)
