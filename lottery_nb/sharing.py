@@ -74,15 +74,24 @@ class TaskGates:
             heads = torch.stack([m.heads[i] for m in masks]) # (N, H)
             ffns = torch.stack([m.ffns[i:i + 1] for m in masks]) # (N, 1)
             if kept is not None: heads, ffns = heads[:, kept.heads[i]], ffns[:, kept.ffns[i:i + 1]]
-            self._add(heads.repeat_interleave(parts.head_dim, 1), layer.attention_output.module, before=True)
-            self._add(ffns, layer.ffn_out.module, before=False)
-    def _add(self, table, module, before):
-        if table.all(): return # also where nothing is left to gate
-        k = len(self.tables)
+            self._add_heads(self._add(heads.repeat_interleave(parts.head_dim, 1)), layer.attention_output.module)
+            self._add_ffn(self._add(ffns), layer.ffn_in.module, layer.ffn_out.module)
+    def _add(self, table) -> int | None: # place of the table; None where nothing is left to gate
+        if table.all(): return None
         self.tables.append(table), self.whole.append(table.all(1).tolist())
-        if before: hook = module.register_forward_pre_hook(lambda m, x: (self._gate(k, x[0]), *x[1:]))
-        else: hook = module.register_forward_hook(lambda m, x, y: self._gate(k, y))
-        self.handles.append(hook)
+        return len(self.tables) - 1
+    def _add_heads(self, k, out):
+        if k is None: return
+        self.handles.append(out.register_forward_pre_hook(lambda m, x: (self._gate(k, x[0]), *x[1:])))
+    def _add_ffn(self, k, first, last):
+        if k is None: return
+        self.handles += [first.register_forward_pre_hook(lambda m, x: (self._enter(k, x[0]), *x[1:])),
+                         last.register_forward_hook(lambda m, x, y: self._leave(k, y))]
+    def _closed(self, k): return isinstance(self.current, int) and not self.whole[k][self.current]
+    def _enter(self, k, x): # (B, T, d); an FFN that the whole batch goes without is given no tokens
+        self.shape = x.shape
+        return x[..., :0, :] if self._closed(k) else x
+    def _leave(self, k, y): return y.new_zeros(self.shape) if self._closed(k) else self._gate(k, y)
     def _gate(self, k, x): # (B, T, width)
         if isinstance(self.current, int) and self.whole[k][self.current]: return x
         kept = self.tables[k][self.current].to(x.dtype) # (width,) or (B, width)
