@@ -6,7 +6,7 @@
 __all__ = ['PALETTE', 'MARKERS', 'DASHES', 'METRIC_NAMES', 'HEADINGS', 'BARS', 'METHOD_COLOURS', 'check_frame', 'metric_label',
            'phase_transition_figure', 'result_lines', 'results', 'spread', 'results_table', 'gain_figure',
            'mask_figure', 'pooled', 'out_weighted_figure', 'method_looks', 'convergence_figure', 'jaccard_figure',
-           'methods_table']
+           'methods_table', 'adaptation_table', 'adaptation_figure', 'sharing_table', 'sharing_figure']
 
 # %% ../nbs/54_figures.ipynb #96807361
 import matplotlib.pyplot as plt
@@ -316,3 +316,63 @@ def methods_table(
         means = points.groupby(["label", "task", "seed"]).points.mean().groupby(["label", "seed"]).mean()
         table["average"] = means.groupby("label").agg(spread)
     return table.fillna("–")
+
+# %% ../nbs/54_figures.ipynb #db59a86d
+def adaptation_table(
+    frame: pd.DataFrame, # rows of `adapt_all`, one or several targets
+    score: str = "score", # on the whole validation set; or "rest", "selection"
+) -> pd.DataFrame: # (task, source) by (share in percent, examples); points, mean ± sd
+    "Sum up adaptation over seeds (Table 4). Raises ValueError."
+    check_frame(frame, ("source", "task", "share", "train_size", "seed", score))
+    sizes = frame.groupby(["task", "share"]).train_size.max()
+    tables = {}
+    for task, part in frame.groupby("task", sort=False):
+        table = part.assign(points=100 * part[score]).pivot_table(index="source", columns="share", values="points", aggfunc=spread, sort=False)
+        table = table[sorted(table)]
+        tables[task] = table.set_axis([f"{100 * share:g} % ({sizes[task, share]})" for share in table], axis=1)
+    return pd.concat(tables, names=["task"]).fillna("–")
+
+def adaptation_figure(
+    frame: pd.DataFrame, # rows of `adapt_all`, one target
+) -> plt.Figure:
+    "Draw scores against the number of training examples, by source. Raises ValueError."
+    check_frame(frame, ("source", "task", "metric", "train_size", "score"))
+    if frame.task.nunique() > 1:
+        raise ValueError(f"a figure holds one target, the rows are of {list(frame.task.unique())}: filter them")
+    fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    labels = list(frame.source.unique())
+    sns.lineplot(frame.assign(points=100 * frame.score), x="train_size", y="points", hue="source", style="source", hue_order=labels,
+                 style_order=labels, palette=sns.color_palette("colorblind", len(labels)), markers=True, errorbar="sd",
+                 err_kws={"alpha": .12}, ax=ax)
+    ax.set(xscale="log", xlabel="training examples", ylabel=metric_label(frame.metric.iloc[0]))
+    ax.set_title(frame.task.iloc[0], fontweight="bold")
+    ax.legend(title=None)
+    return fig
+
+# %% ../nbs/54_figures.ipynb #0d3b282c
+def sharing_table(
+    frame: pd.DataFrame, # columns method, task, seed, weight_remaining, and the score
+    score: str = "score", # on the whole validation set; or "rest"
+) -> pd.DataFrame: # one row per method; a column per task, their average, weights remaining (%); mean ± sd
+    "Sum up multi-task models over tasks and seeds (Table 3). Raises ValueError."
+    check_frame(frame, ("method", "task", "seed", "weight_remaining", score))
+    points = frame.assign(points=100 * frame[score], weights=100 * frame.weight_remaining)
+    table = points.pivot_table(index="method", columns="task", values="points", aggfunc=spread, sort=False)
+    means = points.groupby(["method", "seed"])[["points", "weights"]].mean().groupby("method").agg(spread)
+    return table.assign(average=means.points, **{"weights remaining (%)": means.weights}).fillna("–")
+
+def sharing_figure(
+    frame: pd.DataFrame, # as for `sharing_table`, with a method "single task"
+) -> plt.Figure:
+    "Draw what each method gains over single-task models, by task. Raises ValueError."
+    check_frame(frame, ("method", "task", "seed", "score"))
+    wide = 100 * frame.pivot_table(index=["task", "seed"], columns="method", values="score", sort=False)
+    if "single task" not in wide: raise ValueError(f"methods are {list(wide)}: 'single task', to compare with, is missing")
+    gains = wide.drop(columns="single task").sub(wide["single task"], axis=0).reset_index(level="task")
+    long = gains.melt("task", var_name="method", value_name="gain")
+    fig, ax = plt.subplots(figsize=(1.6 + 1.5 * frame.task.nunique(), 4), layout="constrained")
+    sns.barplot(long, x="task", y="gain", hue="method", errorbar="sd", palette="colorblind", ax=ax, err_kws={"linewidth": 1})
+    ax.axhline(0, color="black", linewidth=.8)
+    ax.set(xlabel="", ylabel="gain over single task (points)")
+    ax.legend(title=None, fontsize="small")
+    return fig

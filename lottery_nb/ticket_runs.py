@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METHODS', 'Run', 'out_weighted_counts', 'layer_map', 'check_layer', 'find_ticket', 'save_found', 'train_full',
            'train_dominant', 'train_random', 'train_biases', 'train_weights', 'train_lora', 'method_label',
-           'count_trained', 'Curves', 'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'tune_seeds',
-           'read_curves', 'jaccard_table', 'bias_share']
+           'count_trained', 'Curves', 'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'over_seeds',
+           'tune_seeds', 'read_curves', 'jaccard_table', 'bias_share']
 
 # %% ../nbs/36_ticket_runs.ipynb #33d1dce2
 import hashlib, json
@@ -281,6 +281,18 @@ def save_tuned(
     return run.folder
 
 # %% ../nbs/36_ticket_runs.ipynb #0b73096b
+def over_seeds(
+    run, # (rate, seed) -> folder of a finished training
+    rates: Iterable[float], # to choose from
+    seeds: Iterable[int], # the first one chooses
+) -> list[Path]: # folders, one per seed
+    "Choose a rate on one seed, by the selection split, and train the others with it. Raises ValueError."
+    rates, seeds = list(rates), list(seeds)
+    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
+    tries = {rate: run(rate, seeds[0]) for rate in rates}
+    best = max(rates, key=lambda rate: read_record(tries[rate])["selection"])
+    return [tries[best], *(run(best, seed) for seed in seeds[1:])]
+
 def tune_seeds(
     model_name: str, # "pocket", a folder, or a hub id
     task: Task,
@@ -291,14 +303,10 @@ def tune_seeds(
     seeds: Iterable[int], # of head, order of the data, and random ticket; the first one chooses the rate
     **options, # of `tune`: out_dir, ticket, k, share, rank, curve_rows
 ) -> list[Path]: # folders, one per seed
-    "Choose a method's rate on one seed, and train the others with it (section 4.1). Raises ValueError."
-    rates, seeds = list(rates), list(seeds)
-    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
+    "Train a method on several seeds, at a rate of its own grid (section 4.1). Raises ValueError."
     def run(rate, seed):
         return tune(model_name, task, replace(config, learning_rate=rate, seed=seed), method, draw=seed, **options)
-    tries = {rate: run(rate, seeds[0]) for rate in rates}
-    best = max(rates, key=lambda rate: read_record(tries[rate])["selection"])
-    return [tries[best], *(run(best, seed) for seed in seeds[1:])]
+    return over_seeds(run, rates, seeds)
 
 # %% ../nbs/36_ticket_runs.ipynb #0b5a2dfb
 def read_curves(
