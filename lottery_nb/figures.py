@@ -6,14 +6,17 @@
 __all__ = ['PALETTE', 'MARKERS', 'DASHES', 'METRIC_NAMES', 'HEADINGS', 'BARS', 'METHOD_COLOURS', 'check_frame', 'metric_label',
            'phase_transition_figure', 'result_lines', 'results', 'spread', 'results_table', 'gain_figure',
            'mask_figure', 'pooled', 'out_weighted_figure', 'method_looks', 'convergence_figure', 'jaccard_figure',
-           'methods_table', 'adaptation_table', 'adaptation_figure', 'sharing_table', 'sharing_figure']
+           'methods_table', 'adaptation_table', 'adaptation_figure', 'sharing_table', 'sharing_figure', 'shares_figure',
+           'shares_heatmap', 'variance_figure']
 
 # %% ../nbs/54_figures.ipynb #96807361
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.patches import Patch, Wedge
 
+from .analysis import TaskShares
 from .anatomy import MATRICES
 from .importance import Importance
 from .masking import Mask
@@ -375,4 +378,59 @@ def sharing_figure(
     ax.axhline(0, color="black", linewidth=.8)
     ax.set(xlabel="", ylabel="gain over single task (points)")
     ax.legend(title=None, fontsize="small")
+    return fig
+
+# %% ../nbs/54_figures.ipynb #7144243e
+def shares_figure(
+    shares: TaskShares, # of `task_shares`
+) -> plt.Figure:
+    "Draw ticket importance and task shares as a layers by heads map of pies (Figure 6)."
+    layers, heads = shares.heads.shape
+    sizes = np.column_stack([shares.heads, shares.ffns]) # (L, H + 1)
+    slices = np.concatenate([shares.head_shares, shares.ffn_shares[:, :, None]], axis=2) # (N, L, H + 1)
+    colours = sns.color_palette("colorblind", len(shares.tasks))
+    fig, ax = plt.subplots(figsize=(.5 * heads + 3.4, .5 * layers + 1.1), layout="constrained")
+    for i, j in np.ndindex(layers, heads + 1):
+        at, turn = (j + .5 * (j == heads), i), 360 * np.concatenate([[0], np.cumsum(slices[:, i, j])])
+        radius = .46 * np.sqrt(sizes[i, j] / sizes.max())
+        for n, colour in enumerate(colours): ax.add_patch(Wedge(at, radius, 90 - turn[n + 1], 90 - turn[n], facecolor=colour, linewidth=0))
+    ax.set(xlim=(-.6, heads + 1.1), ylim=(layers - .4, -.6), xticks=[*range(heads), heads + .5], xticklabels=[*range(heads), "FFN"],
+           yticks=range(layers), xlabel="head", ylabel="layer", aspect="equal")
+    handles = [Patch(color=colour, label=task) for task, colour in zip(shares.tasks, colours)]
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, .5), frameon=False)
+    return fig
+
+def shares_heatmap(
+    shares: TaskShares, # of `task_shares`
+) -> plt.Figure:
+    "Draw the ticket importance, and every task's share, in grey: a panel each, on one scale for the shares."
+    panels = {"importance": np.column_stack([shares.heads, shares.ffns])}
+    for task, h, f in zip(shares.tasks, shares.head_shares, shares.ffn_shares): panels[task] = np.column_stack([h, f])
+    layers, heads = shares.heads.shape
+    columns = min(3, len(panels))
+    fig, grid = plt.subplots(-(-len(panels) // columns), columns, squeeze=False, layout="constrained")
+    fig.set_size_inches((.34 * heads + 1.6) * columns, (.34 * layers + 1.2) * len(grid))
+    for ax in grid.flatten()[len(panels):]: ax.set_visible(False)
+    for ax, (name, values) in zip(grid.flatten(), panels.items()):
+        top = None if name == "importance" else max(.5, shares.head_shares.max(), shares.ffn_shares.max())
+        sns.heatmap(values, vmin=0, vmax=top, cmap="Greys", square=True, ax=ax, linewidths=.5,
+                    xticklabels=[*range(heads), "FFN"], yticklabels=range(layers), cbar_kws={"shrink": .7})
+        ax.set(title=name if name == "importance" else f"share of {name}", xlabel="head", ylabel="layer")
+    return fig
+
+# %% ../nbs/54_figures.ipynb #808ae34d
+def variance_figure(
+    frame: pd.DataFrame, # columns kind, level, error, bias2, variance, and task; level 0 is the full model
+) -> plt.Figure:
+    "Draw error, squared bias and variance against the level, by kind of ticket (Figure 1). Raises ValueError."
+    check_frame(frame, ("kind", "level", "error", "bias2", "variance"))
+    titles = {"error": "expected error (Brier)", "bias2": "squared bias", "variance": "variance"}
+    kinds = [kind for kind in KINDS if (frame.kind == kind).any()]
+    fig, panels = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for ax, (column, title) in zip(panels, titles.items()):
+        sns.lineplot(frame[frame.kind.isin(kinds)], x="level", y=column, hue="kind", style="kind", hue_order=kinds, style_order=kinds, palette=PALETTE,
+                     markers=MARKERS, dashes=DASHES, errorbar="sd", ax=ax, legend=ax is panels[0])
+        ax.axhline(frame[frame.kind == "full"][column].mean(), color=PALETTE["full"], linestyle="--", label="full model")
+        ax.set(title=title, xlabel="level (% of heads and of FFNs pruned)", ylabel="")
+    panels[0].legend(title=None, fontsize="small")
     return fig
