@@ -21,8 +21,8 @@ from .anatomy import anatomy
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import read_tensors, sha256_of, write_tensors
-from .records import check_writable, is_complete, record_folder, run_hash, save_predictions, write_record
-from .rewinding import encoder_content, read_rows, result_record, run_parameters
+from .records import check_writable, is_complete, record_folder, save_predictions, write_record
+from .rewinding import Run, read_rows, result_record
 from .sharing import MultiTaskResult, place_of, pruned_counts
 from .tasks import Task, as_dataset
 from .ticket_runs import over_seeds
@@ -78,6 +78,7 @@ class Source:
 
 def _mask_tensors(mask): return {"mask.heads": mask.heads, "mask.ffns": mask.ffns}
 
+# %% ../nbs/42_adaptation.ipynb #bee8a51a
 def source_of(
     model: nn.Module, # from `load_encoder`, fine-tuned, whole
     label: str, # for tables
@@ -121,15 +122,14 @@ def trained_source(
     model, tokenizer = load_encoder(model_name, task, seed=config.seed)
     start = source_of(model, label, mask)
     settings = {"kind": "source", "label": label, "start": start.content}
-    parameters = run_parameters(str(model_name), task, config, **settings)
-    folder = check_writable(out_dir) / run_hash(parameters, content=[encoder_content(str(model_name)), task.fingerprint])
-    if not is_complete(folder):
+    run = Run(str(model_name), task, config, settings, check_writable(out_dir))
+    if not is_complete(run.folder):
         result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
-        with record_folder(folder.parent, folder.name) as new:
+        with record_folder(run.out_dir, run.folder.name) as new:
             source_of(result.model, label, start.mask).save(new / "source.safetensors")
             save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
-            write_record(new, result_record(parameters, task, result) | settings)
-    return Source.load(folder / "source.safetensors")
+            write_record(new, result_record(run.parameters, task, result) | settings)
+    return Source.load(run.folder / "source.safetensors")
 
 # %% ../nbs/42_adaptation.ipynb #f2135474
 def adapted_start(
@@ -154,17 +154,16 @@ def adapt(
     "Train a source on a share of a task (section 7). Raises ValueError before training."
     some = few_shot(task, share, draw)
     settings = {"kind": "adapt", "source": source.label, "content": source.content, "share": share, "draw": draw}
-    parameters = run_parameters(source.model_name, task, config, **settings)
-    folder = check_writable(out_dir) / run_hash(parameters, content=[some.fingerprint])
-    if is_complete(folder): return folder
+    run = Run(source.model_name, some, config, settings, check_writable(out_dir))
+    if is_complete(run.folder): return run.folder
     model, tokenizer = adapted_start(source, some, config.seed)
     result = fine_tune(model, some, config, tokenizer=tokenizer)
     whole, _ = load_encoder(source.model_name, task)
     about = settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
-    with record_folder(folder.parent, folder.name) as new:
+    with record_folder(run.out_dir, run.folder.name) as new:
         save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
-        write_record(new, result_record(parameters, some, result) | about)
-    return folder
+        write_record(new, result_record(run.parameters, some, result) | about)
+    return run.folder
 
 # %% ../nbs/42_adaptation.ipynb #c721c3e2
 def adapt_all(

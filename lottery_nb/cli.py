@@ -6,11 +6,11 @@
 __all__ = ['ABOUT', 'EXAMPLES', 'load_whole', 'compact_parser', 'lottery_compact', 'cut_and_save']
 
 # %% ../nbs/60_cli.ipynb #105ae4bf
-import argparse, sys
+import argparse
 from pathlib import Path
 
 import transformers
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig
 
 from .anatomy import layout_of
 from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_onnx, load_compact,
@@ -70,6 +70,7 @@ def compact_parser() -> argparse.ArgumentParser:
                         "needs pip install 'lottery_nb[onnx]'")
     return parser
 
+# %% ../nbs/60_cli.ipynb #e625415a
 def lottery_compact(
     argv: list[str] | None = None, # None: those of the process
 ):

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['DETAILS', 'SCORES', 'snapshot', 'rewind', 'Row', 'levels_by_kind', 'plan_rows', 'encoder_content', 'run_parameters',
-           'Study', 'row_seed', 'study_model', 'draw_row', 'train_row', 'save_scores', 'load_scores', 'save_ticket',
-           'result_record', 'row_record', 'peak_memory', 'train_rows', 'read_rows', 'phase_transition', 'best_rows',
-           'super_ticket', 'control', 'stored_logits', 'choose_again', 'repeated_selection', 'selection_summary']
+           'Run', 'Study', 'row_seed', 'study_model', 'draw_row', 'train_row', 'save_scores', 'load_scores',
+           'save_ticket', 'result_record', 'row_record', 'peak_memory', 'train_rows', 'read_rows', 'phase_transition',
+           'best_rows', 'super_ticket', 'control', 'stored_logits', 'choose_again', 'repeated_selection',
+           'selection_summary']
 
 # %% ../nbs/22_rewinding.ipynb #c7fc82c3
 import multiprocessing
@@ -35,7 +36,7 @@ from .compaction import compact
 from .importance import Importance, importance_scores
 from .masking import Mask
 from .records import (check_writable, environment, folder_fingerprint, is_complete,
-                                load_predictions, read_record, record_folder, run_hash, save_predictions,
+                                load_predictions, project_path, read_record, record_folder, run_hash, save_predictions,
                                 write_record)
 from .tasks import Task, selection_rows
 from .tickets import (KINDS, Ticket, architecture, check_kind, check_level, cut_at, draw_ticket,
@@ -141,6 +142,24 @@ def run_parameters(
     "What a record tells of a run and its hash covers: of a folder the name, for its content is hashed apart."
     name = Path(model_name).name if Path(model_name).is_dir() else model_name
     return {"model": name, "task": task.name, **asdict(config), **settings}
+
+# %% ../nbs/22_rewinding.ipynb #300ce534
+@dataclass(frozen=True)
+class Run:
+    "One training, and where it is written."
+    model_name: str # "pocket", a folder, or a hub id
+    task: Task
+    config: TrainConfig
+    settings: Mapping # plain values: what else affects the result
+    out_dir: Path
+
+    @property
+    def parameters(self) -> dict:
+        return run_parameters(self.model_name, self.task, self.config, **self.settings)
+    @property
+    def folder(self) -> Path:
+        content = [encoder_content(self.model_name), self.task.fingerprint]
+        return project_path(self.out_dir) / run_hash(self.parameters, content=content)
 
 # %% ../nbs/22_rewinding.ipynb #5d0081e3
 @dataclass(frozen=True)
