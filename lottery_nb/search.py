@@ -68,7 +68,7 @@ def mask_distance(
 
 # %% ../nbs/24_search.ipynb #d5a578c5
 class EarlyScores(TrainerCallback):
-    "Score while training, and stop once the masks have settled; the last scores are in `.scores`."
+    "Score while training, and stop once the masks have `.settled`; the last scores are in `.scores`."
     def __init__(self,
         batches: Iterable[dict], # of the training set, read many times
         levels: Sequence[float], # whose masks are compared
@@ -77,7 +77,7 @@ class EarlyScores(TrainerCallback):
         tolerance: float = .1, # of the masks' distance, 0 to 1; You et al. have 0.1
     ):
         self.batches, self.levels, self.min_heads, self.every, self.tolerance = batches, levels, min_heads, every, tolerance
-        self.scores, self.masks, self.distances, self.scored = None, None, [], 0
+        self.scores, self.masks, self.distances, self.scored, self.settled = None, None, [], 0, False
 
     def on_step_end(self, args, state, control, model=None, **kw):
         if state.global_step % max(1, round(self.every * state.max_steps)): return
@@ -86,7 +86,8 @@ class EarlyScores(TrainerCallback):
         masks = [draw_ticket(self.scores, level, min_heads=self.min_heads) for level in self.levels]
         if self.masks is not None: self.distances.append(mask_distance(self.masks, masks))
         self.masks = masks
-        control.should_training_stop |= len(self.distances) > 1 and max(self.distances[-2:]) <= self.tolerance
+        self.settled = len(self.distances) > 1 and max(self.distances[-2:]) <= self.tolerance
+        control.should_training_stop |= self.settled
 
 # %% ../nbs/24_search.ipynb #86d2cf25
 def total_steps(
@@ -149,9 +150,8 @@ def draw_masks(search: Search) -> tuple[dict, int]: # level -> Mask, examples tr
         return prune_step_by_step(model, task, config, search.levels, batches(limit), min_heads)
     early = EarlyScores(batches(min(len(task.train), limit or EARLY_LIMIT, EARLY_LIMIT)), search.levels, min_heads)
     result = fine_tune(model, task, config, callbacks=[early] if draw == "early" else [])
-    stopped = result.steps < total_steps(task, config)
-    scores = early.scores if stopped else importance_scores(model, batches(limit))
-    spent = result.steps * step_size(config) + early.scored + (0 if stopped else scores.n_examples)
+    scores = early.scores if early.settled else importance_scores(model, batches(limit))
+    spent = result.steps * step_size(config) + early.scored + (0 if early.settled else scores.n_examples)
     return {level: draw_ticket(scores, level, min_heads=min_heads) for level in search.levels}, spent
 
 EARLY_LIMIT = 256 # training examples that are scored each time
@@ -236,6 +236,7 @@ def search_super_ticket(
     record = read_record(search.folder)
     return pd.Series(record | {"rounds": pd.DataFrame(record["rounds"]), "folder": str(search.folder)})
 
+# %% ../nbs/24_search.ipynb #4b0827d5
 def save_search(
     search: Search,
     masks: dict, # level -> Mask
