@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DRAWS', 'EARLY_LIMIT', 'MASKS_FORMAT', 'halving', 'plan_cost', 'StopAt', 'mask_distance', 'EarlyScores',
            'total_steps', 'step_size', 'without', 'prune_step_by_step', 'Search', 'draw_masks', 'drawn_once',
-           'train_to', 'history_to', 'halve', 'search_super_ticket', 'save_search']
+           'train_to', 'history_to', 'round_loss', 'by_loss', 'halve', 'search_super_ticket', 'save_search']
 
 # %% ../nbs/24_search.ipynb #519e037a
 import math, shutil
@@ -189,8 +189,8 @@ def history_to(
     level: float,
     mask: Mask,
     share: float, # of the schedule
-) -> pd.DataFrame: # epoch, step, the selection split's scores
-    "A ticket's evaluations up to a share of the schedule; what an interrupted search has trained is not trained again."
+) -> pd.DataFrame: # epoch, step, training loss since the last row, the selection split's scores
+    "A ticket's log up to a share of the schedule; what an interrupted search has trained is not trained again."
     step = math.ceil(share * total_steps(search.task, search.config))
     states = (search.work / f"level-{level}").glob("checkpoint-*/trainer_state.json")
     log = max((TrainerState.load_from_json(str(path)) for path in states), key=lambda state: state.global_step, default=None)
@@ -198,19 +198,37 @@ def history_to(
     history = history_of(log.log_history) if there else train_to(search, level, mask, share).history
     return history[history.step <= step]
 
+def round_loss(
+    history: pd.DataFrame, # step, and mean training loss since the row before
+    start: int, # step that the round began after
+) -> float: # mean training loss of the round's steps
+    "What a ticket lost in a round, over all batches of it."
+    rows = history[(history.step > start) & history.loss.notna()]
+    return float(np.average(rows.loss, weights=np.diff([start, *rows.step])))
+
+def by_loss(
+    losses: dict, # level -> mean training loss
+    tolerance: float = .01, # share of the lowest loss by which a level may be worse and as good
+) -> list: # levels, the best first
+    "Order levels by loss; of equally good ones, the lower level comes first."
+    floor = (1 + tolerance) * min(losses.values())
+    return sorted(losses, key=lambda level: (max(losses[level], floor), level))
+
 def halve(
     search: Search,
     masks: dict, # level -> Mask
-) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, selection score so far
-    "Train in rounds; the better half by the selection split goes on, of equally good ones the lower level."
-    alive, rows = list(search.levels), []
+) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's loss, selection score so far
+    "Train in rounds; the half with the lower training loss in a round goes on: see `by_loss`."
+    alive, rows, start = list(search.levels), [], 0
     for n, share in halving(len(alive)):
-        alive, best = alive[:n], {}
+        alive, loss = alive[:n], {}
         for level in alive:
             history = history_to(search, level, masks[level], share)
-            best[level] = float(history[search.task.main_metric].max())
-            rows.append({"level": level, "share": share, "steps": int(history.step.max()), "selection": best[level]})
-        alive.sort(key=lambda level: (-best[level], level))
+            loss[level] = round_loss(history, start)
+            rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": loss[level],
+                         "selection": float(history[search.task.main_metric].max())})
+        alive = by_loss(loss)
+        start = rows[-1]["steps"]
     return pd.DataFrame(rows)
 
 # %% ../nbs/24_search.ipynb #5fc42421

@@ -439,7 +439,7 @@ class Task:
     regression = property(lambda self: self.num_labels == 1)
     selection = property(lambda self: selection_rows(len(self.validation))[0]) # rows that choices look at
     rest = property(lambda self: selection_rows(len(self.validation))[1]) # rows that no choice has seen
-    fingerprint = cached_property(lambda self: content_hash(*(r.data.table for r in self.sets.values())))
+    fingerprint = cached_property(lambda self: content_hash(*(r.with_format("arrow")[:] for r in self.sets.values())))
     labels = cached_property(lambda self: np.asarray(self.validation["label"])) # (n,) of the validation rows
     parts = cached_property(lambda self: np.asarray(self.validation["part"])) # (n,) names, for MNLI only
     def __repr__(self):
