@@ -235,7 +235,7 @@ def halve(
             history = result.history if result else history_to(search, level, masks[level], share)
             loss[level] = round_loss(history, start)
             rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": loss[level],
-                         "selection": float(history[search.task.main_metric].max()) if result else None})
+                         "selection": float(history[search.task.main_metric].max()) if result else math.nan})
         alive = by_loss(loss)
         start = rows[-1]["steps"]
     return pd.DataFrame(rows)
@@ -272,7 +272,7 @@ def save_search(
 ):
     "Write down what a search has found, and remove its checkpoints."
     config, task, finalists = search.config, search.task, rounds[rounds.share == 1].set_index("level")
-    level = finalists.selection.astype(float).idxmax() # of two equal ones the lower level
+    level = finalists.selection.idxmax() # of two equal ones the lower level
     result, model, mask = train_to(search, level, masks[level]), search.start()[0], masks[level]
     ticket = Ticket(mask=mask, model=search.parameters["model"], task=task.name, seed=config.seed, level=level,
                     kind="winning", architecture=architecture(model), extra={"draw": search.settings["draw"]})
@@ -280,7 +280,8 @@ def save_search(
     exhaustive = (len(masks) + 1) * total_steps(task, config) * step_size(config) + scored
     spent += int(rounds.groupby("level").steps.max().sum()) * step_size(config)
     about = {"level": level, "weight_remaining": weight_remaining(model, mask), "cost": spent / exhaustive,
-             "rounds": rounds.astype(object).where(rounds.notna(), None).to_dict("records")}
+             "seconds": None, # `train_to` has only read the last checkpoint
+             "rounds": rounds.to_dict("records")}
     with record_folder(search.out_dir, search.folder.name) as new:
         save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
         ticket.save(new / "ticket.safetensors")
