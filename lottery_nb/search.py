@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DRAWS', 'EARLY_LIMIT', 'MASKS_FORMAT', 'halving', 'plan_cost', 'Stopped', 'StopAt', 'mask_distance', 'EarlyScores',
            'total_steps', 'step_size', 'without', 'prune_step_by_step', 'Search', 'draw_masks', 'drawn_once',
-           'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve', 'search_super_ticket',
-           'save_search']
+           'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve', 'winner',
+           'search_super_ticket', 'save_search']
 
 # %% ../nbs/24_search.ipynb #519e037a
 import math, shutil
@@ -240,6 +240,12 @@ def halve(
         start = rows[-1]["steps"]
     return pd.DataFrame(rows)
 
+def winner(
+    rounds: pd.DataFrame, # of `halve`
+) -> float: # level
+    "Choose the finalist with the best selection score; of two equal ones the lower level."
+    return rounds[rounds.share == 1].set_index("level").selection.idxmax()
+
 # %% ../nbs/24_search.ipynb #5fc42421
 def search_super_ticket(
     model_name: str, # "pocket", a folder, or a hub id
@@ -271,8 +277,7 @@ def save_search(
     rounds: pd.DataFrame, # of `halve`
 ):
     "Write down what a search has found, and remove its checkpoints."
-    config, task, finalists = search.config, search.task, rounds[rounds.share == 1].set_index("level")
-    level = finalists.selection.idxmax() # of two equal ones the lower level
+    level, config, task = winner(rounds), search.config, search.task
     result, model, mask = train_to(search, level, masks[level]), search.start()[0], masks[level]
     ticket = Ticket(mask=mask, model=search.parameters["model"], task=task.name, seed=config.seed, level=level,
                     kind="winning", architecture=architecture(model), extra={"draw": search.settings["draw"]})
