@@ -58,7 +58,10 @@ class StopAt(TrainerCallback):
     ): self.share = share
     def there(self, state): return self.share < 1 and state.global_step >= math.ceil(self.share * state.max_steps)
     def on_step_end(self, args, state, control, **kw):
-        if self.there(state): control.should_log = control.should_save = True
+        if not self.there(state): return
+        control.should_log = control.should_save = True
+        if args.eval_strategy == "epoch" and float(state.epoch).is_integer():
+            control.should_evaluate = True # who resumes at the end of an epoch starts with the next one
     def on_save(self, args, state, control, **kw):
         if self.there(state): raise Stopped
 
@@ -177,7 +180,7 @@ def drawn_once(search: Search) -> tuple[dict, int]: # level -> Mask, examples tr
 
 MASKS_FORMAT = "lottery_nb masks 1"
 
-# %% ../nbs/24_search.ipynb #960a4908
+# %% ../nbs/24_search.ipynb #0e351d29
 def train_to(
     search: Search,
     level: float,
@@ -206,6 +209,7 @@ def history_to(
     history = history_of(checkpointed_state(search, level).log_history)
     return history[history.step <= step]
 
+# %% ../nbs/24_search.ipynb #960a4908
 def round_loss(
     history: pd.DataFrame, # step, and mean training loss since the row before
     start: int, # step that the round began after
@@ -222,6 +226,7 @@ def by_loss(
     floor = (1 + tolerance) * min(losses.values())
     return sorted(losses, key=lambda level: (max(losses[level], floor), level))
 
+# %% ../nbs/24_search.ipynb #9c6d983f
 def halve(
     search: Search,
     masks: dict, # level -> Mask
