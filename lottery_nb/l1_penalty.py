@@ -16,7 +16,7 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import TrainerCallback
-from .anatomy import anatomy, layout_of
+from .anatomy import anatomy, layout_of, unwrap
 from .tasks import train_rows
 from .training import backbone_names, task_loss
 
@@ -311,7 +311,9 @@ def probe(
     max_length: int = 128, # tokens
     clip: float = 1., # norm of a batch's gradient; 0: never
 ) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
-    "Gradients of the backbone at θ₀ under a head that was fitted on frozen features, batch by batch."
+    "Gradients of the backbone at θ₀ under a head fitted on frozen features, batch by batch. ValueError for tuned columns."
+    if hasattr(unwrap(model), "column_tuning"):
+        raise ValueError("this model has tuned columns, gradients are taken at θ₀: use the pre-trained model")
     model = copy.deepcopy(model)
     names, tokenizer = pretrained_names(model, {}), model.lottery.tokenizer
     rows = task.encode(tokenizer, max_length)
