@@ -36,10 +36,10 @@ from .training import TrainConfig, TrainResult, fine_tune, history_of, load_enco
 def halving(
     n: int, # tickets, from 1
 ) -> list[tuple[int, float]]: # rounds: how many train, up to which share of the schedule
-    "Plan successive halving: half the tickets, for twice as long; the last two are trained to the end."
+    "Plan successive halving: three or four tickets are trained half the way, two to the end; any round before is a sixteenth of the next."
     if n < 1: raise ValueError(f"there are {n} levels to search: give at least one")
     rounds = math.ceil(math.log2(n)) - 1 # before the last
-    return [*((math.ceil(n / 2**i), 2. ** (i - rounds) / 8) for i in range(rounds)), (min(n, 2), 1.)]
+    return [*((math.ceil(n / 2**i), 16. ** (i - rounds) * 8) for i in range(rounds)), (min(n, 2), 1.)]
 
 def plan_cost(
     plan: Sequence[tuple[int, float]], # of `halving`
@@ -76,26 +76,29 @@ def mask_distance(
 
 # %% ../nbs/24_search.ipynb #d5a578c5
 class EarlyScores(TrainerCallback):
-    "Score while training, and stop once the masks have `.settled`; the last scores are in `.scores`."
+    "Score while training, and stop once the masks have `.settled`, or at `latest`; the last scores are in `.scores`."
     def __init__(self,
         batches: Iterable[dict], # of the training set, read many times
         levels: Sequence[float], # whose masks are compared
         min_heads: int = 1,
         every: float = .1, # share of the schedule between two scorings, above 0 to 1
         tolerance: float = .1, # of the masks' distance, 0 to 1; You et al. have 0.1
+        latest: float = .4, # share of the schedule; the scoring that is nearest to it is the last
     ):
-        self.batches, self.levels, self.min_heads, self.every, self.tolerance = batches, levels, min_heads, every, tolerance
+        self.batches, self.levels, self.min_heads = batches, levels, min_heads
+        self.every, self.tolerance, self.latest = every, tolerance, latest
         self.scores, self.masks, self.distances, self.scored, self.settled = None, None, [], 0, False
 
     def on_step_end(self, args, state, control, model=None, **kw):
-        if state.global_step % max(1, round(self.every * state.max_steps)): return
+        every = max(1, round(self.every * state.max_steps))
+        if state.global_step % every: return
         with torch.random.fork_rng(devices=[]): self.scores = importance_scores(model, self.batches)
         self.scored += self.scores.n_examples
         masks = [draw_ticket(self.scores, level, min_heads=self.min_heads) for level in self.levels]
         if self.masks is not None: self.distances.append(mask_distance(self.masks, masks))
         self.masks = masks
         self.settled = len(self.distances) > 1 and max(self.distances[-2:]) <= self.tolerance
-        control.should_training_stop |= self.settled
+        control.should_training_stop |= self.settled or state.global_step + every / 2 > self.latest * state.max_steps
 
 # %% ../nbs/24_search.ipynb #86d2cf25
 def total_steps(
@@ -158,8 +161,8 @@ def draw_masks(search: Search) -> tuple[dict, int]: # level -> Mask, examples tr
         return prune_step_by_step(model, task, config, search.levels, batches(limit), min_heads)
     early = EarlyScores(batches(min(len(task.train), limit or EARLY_LIMIT, EARLY_LIMIT)), search.levels, min_heads)
     result = fine_tune(model, task, config, callbacks=[early] if draw == "early" else [])
-    scores = early.scores if early.settled else importance_scores(model, batches(limit))
-    spent = result.steps * step_size(config) + early.scored + (0 if early.settled else scores.n_examples)
+    scores = early.scores or importance_scores(model, batches(limit))
+    spent = result.steps * step_size(config) + (early.scored or scores.n_examples)
     return {level: draw_ticket(scores, level, min_heads=min_heads) for level in search.levels}, spent
 
 EARLY_LIMIT = 256 # training examples that are scored each time
@@ -230,19 +233,20 @@ def by_loss(
 def halve(
     search: Search,
     masks: dict, # level -> Mask
-) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's loss; finalists: selection score
+) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's mean loss; finalists: selection score
     "Train in rounds. The half with the lower training loss in a round goes on (`by_loss`), the last two to the end."
-    alive, rows, start = list(search.levels), [], 0
-    for n, share in halving(len(alive)):
-        alive, loss = sorted(alive[:n]), {}
-        for level in alive:
-            result = train_to(search, level, masks[level]) if share == 1 else None
-            history = result.history if result else history_to(search, level, masks[level], share)
-            loss[level] = round_loss(history, start)
-            rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": loss[level],
-                         "selection": float(history[search.task.main_metric].max()) if result else math.nan})
-        alive = by_loss(loss)
-        start = rows[-1]["steps"]
+    (*rounds, (n, _)), alive, rows, start = halving(len(search.levels)), search.levels, [], 0
+    for n_round, share in rounds:
+        losses = {}
+        for level in sorted(alive[:n_round]):
+            history = history_to(search, level, masks[level], share)
+            losses[level] = round_loss(history, start)
+            rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": losses[level]})
+        alive, start = by_loss(losses), rows[-1]["steps"]
+    for level in sorted(alive[:n]):
+        result = train_to(search, level, masks[level])
+        rows.append({"level": level, "share": 1., "steps": result.steps, "loss": math.nan,
+                     "selection": float(result.history[search.task.main_metric].max())})
     return pd.DataFrame(rows)
 
 def winner(
@@ -259,7 +263,7 @@ def search_super_ticket(
     *,
     levels: Sequence[float], # percentages pruned, 0 to 100
     out_dir: "str | Path", # one folder per finished search; a killed one goes on where it was
-    draw: str = "finished", # scores of the finished, or "early", full model; "iterative": pruned step by step
+    draw: str = "early", # scores of the full model on its way, or "finished"; "iterative": pruned step by step
     min_heads: int = 1, # heads that stay in every layer
     score_limit: int | None = None, # training examples that are scored; None: all
 ) -> pd.Series: # level, weight_remaining, scores, cost, `rounds` (a frame), `folder`
