@@ -218,7 +218,9 @@ def round_loss(
     start: int, # step that the round began after
 ) -> float: # mean training loss of the round's steps
     "What a ticket lost in a round, over all batches of it."
-    rows = history[(history.step > start) & history.loss.notna()]
+    logged = history[history.loss.notna()]
+    rows = logged[logged.step > start]
+    if rows.empty: return float(logged.loss.iloc[-1]) # early stopping had ended it
     return float(np.average(rows.loss, weights=np.diff([start, *rows.step])))
 
 def by_loss(
@@ -242,7 +244,7 @@ def halve(
             history = history_to(search, level, masks[level], share)
             losses[level] = round_loss(history, start)
             rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": losses[level]})
-        alive, start = by_loss(losses), rows[-1]["steps"]
+        alive, start = by_loss(losses), max(row["steps"] for row in rows)
     for level in sorted(alive[:n]):
         result = train_to(search, level, masks[level])
         rows.append({"level": level, "share": 1., "steps": result.steps, "loss": math.nan,

@@ -307,7 +307,7 @@ class KeepBest(TrainerCallback):
     def scores(self, state): return [row[self.metric] for row in state.log_history if self.metric in row]
     def stops(self, state):
         scores = self.scores(state)
-        return self.patience is not None and len(scores) - 1 - int(np.argmax(scores)) >= self.patience
+        return self.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= self.patience
     def on_step_end(self, args, state, control, **kw): control.should_log |= control.should_evaluate
     def on_evaluate(self, args, state, control, model=None, **kw):
         scores = self.scores(state)
