@@ -35,11 +35,12 @@ from .training import TrainConfig, TrainResult, fine_tune, history_of, load_enco
 # %% ../nbs/24_search.ipynb #426d4cc2
 def halving(
     n: int, # tickets, from 1
+    share: float = 1/2, # of the schedule, for three or four tickets; above 1/32, below 1
 ) -> list[tuple[int, float]]: # rounds: how many train, up to which share of the schedule
-    "Plan successive halving: three or four tickets are trained half the way, two to the end; any round before is a sixteenth of the next."
+    "Plan successive halving: two tickets are trained to the end, four to `share`, eight to a thirty-second, more for as much less."
     if n < 1: raise ValueError(f"there are {n} levels to search: give at least one")
     rounds = math.ceil(math.log2(n)) - 1 # before the last
-    return [*((math.ceil(n / 2**i), 16. ** (i - rounds) * 8) for i in range(rounds)), (min(n, 2), 1.)]
+    return [*((math.ceil(n / 2**i), share * (32 * share) ** (i + 1 - rounds)) for i in range(rounds)), (min(n, 2), 1.)]
 
 def plan_cost(
     plan: Sequence[tuple[int, float]], # of `halving`
@@ -139,11 +140,11 @@ def prune_step_by_step(
     return masks, spent
 
 # %% ../nbs/24_search.ipynb #3cc05973
-DRAWS = ("finished", "early", "iterative")
+DRAWS = {"finished": 1/8, "early": 1/2, "iterative": 1/8} # share of the schedule that the last four are trained: what drawing leaves
 
 @dataclass(frozen=True)
 class Search(Run):
-    "A search. Its settings: levels (ascending), draw (one of DRAWS), min_heads and score_limit."
+    "A search. Its settings: levels (ascending), draw (of DRAWS), plan (of `halving`), min_heads and score_limit."
     @property
     def levels(self) -> list: return self.settings["levels"]
     @property
@@ -237,7 +238,7 @@ def halve(
     masks: dict, # level -> Mask
 ) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's mean loss; finalists: selection score
     "Train in rounds. The half with the lower training loss in a round goes on (`by_loss`), the last two to the end."
-    (*rounds, (n, _)), alive, rows, start = halving(len(search.levels)), search.levels, [], 0
+    (*rounds, (n, _)), alive, rows, start = search.settings["plan"], search.levels, [], 0
     for n_round, share in rounds:
         losses = {}
         for level in sorted(alive[:n_round]):
@@ -265,14 +266,14 @@ def search_super_ticket(
     *,
     levels: Sequence[float], # percentages pruned, 0 to 100
     out_dir: "str | Path", # one folder per finished search; a killed one goes on where it was
-    draw: str = "early", # scores of the full model on its way, or "finished"; "iterative": pruned step by step
+    draw: str = "finished", # scores of the trained full model, or "early" on its way; "iterative": pruned step by step
     min_heads: int = 1, # heads that stay in every layer
     score_limit: int | None = None, # training examples that are scored; None: all
 ) -> pd.Series: # level, weight_remaining, scores, cost, `rounds` (a frame), `folder`
     "Find the super ticket by successive halving, for less than a training a level. Raises ValueError."
     if draw not in DRAWS: nearest(draw, DRAWS, "draw")
     levels = sorted(levels_by_kind(levels, ["winning"])["winning"])
-    settings = dict(kind="search", levels=levels, draw=draw, min_heads=min_heads, score_limit=score_limit)
+    settings = dict(kind="search", levels=levels, draw=draw, plan=halving(len(levels), DRAWS[draw]), min_heads=min_heads, score_limit=score_limit)
     search = Search(str(model_name), task, config, settings, check_writable(out_dir))
     if not is_complete(search.folder):
         masks, spent = drawn_once(search)
