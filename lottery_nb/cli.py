@@ -13,8 +13,8 @@ import transformers
 from transformers import AutoConfig
 
 from .anatomy import layout_of
-from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_onnx, load_compact,
-                                   need_onnx, quiet, save_compact)
+from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx,
+                                   load_compact, need_onnx, quiet, save_compact)
 from .tickets import Ticket
 from .training import is_local, load_tokenizer, model_source
 
@@ -78,7 +78,7 @@ def lottery_compact(
     parser = compact_parser()
     asked = parser.parse_args(argv)
     try: cut_and_save(asked.model, asked.ticket, asked.out, asked.onnx)
-    except (ValueError, ConnectionError, ImportError, FileNotFoundError) as error: parser.error(str(error))
+    except (ValueError, ConnectionError, ImportError, FileNotFoundError, RuntimeError) as error: parser.error(str(error))
 
 def cut_and_save(
     model: str, # a folder, a hub id, or "pocket"
@@ -93,6 +93,7 @@ def cut_and_save(
     whole, tokenizer = load_whole(model)
     made_for = None if compaction_of(whole) else whole # a cut model is refused by `compact`, which has advice
     small = compact(whole, Ticket.load(ticket, made_for).mask)
+    if onnx: export_batch(small, 2, 7) # refuses a head that is not exported
     save_compact(small, out, tokenizer)
     if onnx: export_onnx(small, Path(out) / "model.onnx")
     table = describe_compaction(whole, small).T

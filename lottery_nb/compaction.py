@@ -94,8 +94,10 @@ class Beside:
     behind: tuple[str, ...] = () # modules of the attention block that come after its output projection
     norms: tuple[str, str] | None = None # pre-norm: what goes with the attention block, and with the FFN
     shared_bias: bool = False # all layers are given one position bias (B, H, T, T)
+    positions: tuple[str, ...] = () # modules of the encoder that only heads read
 
-BESIDE = {"deberta-v2": Beside(rows=("pos_key_proj", "pos_query_proj")), "mpnet": Beside(shared_bias=True),
+BESIDE = {"deberta-v2": Beside(rows=("pos_key_proj", "pos_query_proj"), positions=("encoder.rel_embeddings", "encoder.LayerNorm")),
+    "mpnet": Beside(shared_bias=True, positions=("encoder.relative_attention_bias",)),
     "modernbert": Beside(behind=("out_drop",), norms=("attn_norm", "mlp_norm"))}
 
 def _own_bias(block: nn.Module, args: tuple) -> tuple: # of MPNetSelfAttention: hidden states, mask, bias, ...
@@ -181,6 +183,8 @@ def cut(
         if not heads.any(): drop_heads(module, layer, layout, beside)
         elif not heads.all(): cut_heads(block, layer, heads, parts.head_dim, beside)
         if not ffn: drop_ffn(module, layout, beside)
+    for name, module in parts.base.named_modules():
+        if name in beside.positions and not mask.heads.any(): module.requires_grad_(False) # or DDP would wait for it
     model.compaction = parts.base.compaction = Compaction(mask, about)
 
 # %% ../nbs/08_compaction.ipynb #3039880b
@@ -208,16 +212,19 @@ def _already(done: Mask, mask: Mask) -> str:
 def check_own_weights(
     layers: list[Layer], # of one model
 ):
-    "Raises ValueError for a matrix that is no plain Linear, or layers that share one."
+    "Raises ValueError for a matrix that is no plain Linear, or a weight or bias that two of them share."
     owners = {}
     for i, layer in enumerate(layers):
         for m in layer.matrices().values():
             if type(m.module) is not nn.Linear:
                 raise ValueError(f"{m.name} is a {type(m.module).__name__}, no plain nn.Linear: merge or "
                     "remove adapters and quantisation before cutting")
-            if (owner := owners.setdefault(id(m.module.weight), i)) != i:
-                raise ValueError(f"{m.name} shares its weights with layer {owner}: "
-                    "tied layers cannot be cut apart")
+            for p in m.module.parameters():
+                owner, rows = owners.setdefault(id(p), (i, []))
+                if owner != i or m.rows in rows: # parts of a fused projection have rows of their own
+                    raise ValueError(f"{m.name} shares its weights with layer {owner}: "
+                        "tied matrices cannot be cut apart")
+                rows.append(m.rows)
 
 # %% ../nbs/08_compaction.ipynb #aa196c92
 def outputs_of(
@@ -273,13 +280,14 @@ def quiet() -> Iterator[None]:
 
 # %% ../nbs/08_compaction.ipynb #f417d452
 def describe_compaction(
-    before: nn.Module, # the whole model
+    before: nn.Module, # the whole model; a compiled or wrapped one is unwrapped
     after: nn.Module, # as `compact` cut it, on the same device
     batch: Mapping | None = None, # model inputs; None: 8 x 128 random tokens, or as many as the model takes
     *,
     runs: int = 5, # of each model, in turn
 ) -> pd.DataFrame: # rows before, after, share; parameters, bytes, FLOPs, ms
     "Compare two models on one batch: their sizes, the work of a forward pass, and its median time."
+    before, after = unwrap(before), unwrap(after)
     if batch is None: batch = tiny_batch(before, 8, min(128, before.config.max_position_embeddings - 4))
     batch = {k: v.to(before.device) for k, v in batch.items()} # - 4: RoBERTa counts positions from 2
     models, times = {"before": before, "after": after}, {"before": [], "after": []}
@@ -296,7 +304,8 @@ def count_flops(
     batch: Mapping, # model inputs
 ) -> int: # a multiplication and an addition are two
     "Floating point operations of a forward pass, in products of matrices."
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: outputs_of(model, batch)
+    gradients = torch.enable_grad() # without them, the counter stumbles over views of parameters
+    with gradients, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: model(**batch)
     return counter.get_total_flops() # fused attention is not counted on a CPU, plain products are
 
 def _size(model) -> dict:
@@ -513,7 +522,7 @@ def export_batch(
 # %% ../nbs/08_compaction.ipynb #3b513a8c
 def run_onnx(
     path: str | os.PathLike, # from `export_onnx` or `quantize_onnx`
-    batch: Mapping, # model inputs, as tensors
+    batch: Mapping, # model inputs, as tensors; more than the file takes are left out
 ) -> dict[str, torch.Tensor]:
     "Compute with onnxruntime on the CPU. Raises ImportError without it."
     need_onnx()
@@ -521,7 +530,7 @@ def run_onnx(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    values = session.run(None, {name: t.cpu().numpy() for name, t in batch.items()})
+    values = session.run(None, {i.name: batch[i.name].cpu().numpy() for i in session.get_inputs() if i.name in batch})
     return {out.name: torch.from_numpy(value) for out, value in zip(session.get_outputs(), values)}
 
 @contextmanager
