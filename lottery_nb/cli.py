@@ -7,6 +7,7 @@ __all__ = ['ABOUT', 'EXAMPLES', 'load_whole', 'compact_parser', 'lottery_compact
 
 # %% ../nbs/60_cli.ipynb #105ae4bf
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 import transformers
@@ -37,6 +38,8 @@ def load_whole(
     try:
         with quiet(): model = cls.from_pretrained(source, dtype="auto", use_safetensors=True, **options)
     except OSError as error:
+        if not Path(source).is_dir():
+            with suppress(ValueError): return load_compact(source), None # a cut model on the hub
         raise ValueError(f"{name!r} has no readable safetensors weights; pickled ones are not read, because a pickle "
                          "can run code: convert them with save_pretrained") from error
     try: return model.eval(), load_tokenizer(name, source, options)
