@@ -99,7 +99,7 @@ class Adamax(torch.optim.Adamax):
         finally:
             for group, decay in zip(self.param_groups, decays): group["weight_decay"] = decay
 
-OPTIMIZERS = {"adamax": (Adamax, dict(foreach=True)), "adamw": (torch.optim.AdamW, dict(fused=True))}
+OPTIMIZERS = {"adamax": (Adamax, {}), "adamw": (torch.optim.AdamW, dict(fused=True))}
 
 # %% ../nbs/20_training.ipynb #7c97e7bb
 HEAD_DROPOUT = {"mnli": 0.3, "cola": 0.05}
