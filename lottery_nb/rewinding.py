@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['DETAILS', 'SCORES', 'snapshot', 'rewind', 'Row', 'levels_by_kind', 'plan_rows', 'encoder_content', 'run_parameters',
-           'Run', 'Study', 'row_seed', 'study_model', 'draw_row', 'train_row', 'save_scores', 'load_scores',
-           'save_ticket', 'result_record', 'row_record', 'peak_memory', 'train_rows', 'read_rows', 'phase_transition',
-           'best_rows', 'super_ticket', 'control', 'stored_logits', 'choose_again', 'repeated_selection',
-           'selection_summary']
+           'Run', 'Study', 'row_seed', 'study_model', 'draw_row', 'tokens_read', 'KeptTokens', 'keep_tokens',
+           'cut_to_train', 'train_row', 'save_scores', 'load_scores', 'save_ticket', 'result_record', 'row_record',
+           'peak_memory', 'train_rows', 'read_rows', 'phase_transition', 'best_rows', 'super_ticket', 'control',
+           'stored_logits', 'choose_again', 'repeated_selection', 'selection_summary']
 
 # %% ../nbs/22_rewinding.ipynb #c7fc82c3
 import multiprocessing
@@ -22,6 +22,7 @@ from threading import Thread
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -38,7 +39,7 @@ from .masking import Mask
 from .records import (check_writable, environment, folder_fingerprint, is_complete,
                                 load_predictions, project_path, read_record, record_folder, run_hash, save_predictions,
                                 write_record)
-from .tasks import Task, selection_rows
+from .tasks import Encoded, Task, selection_rows
 from .tickets import (KINDS, Ticket, architecture, check_kind, check_level, cut_at, draw_ticket,
                                 weight_remaining)
 from .training import TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source
@@ -207,6 +208,47 @@ def draw_row(study: Study, row: Row) -> Mask: # what the row keeps
     seed = int(np.random.SeedSequence([study.config.seed, round(1000 * row.level)]).generate_state(1)[0])
     return draw_ticket(load_scores(study), row.level, row.kind, seed=seed, min_heads=study.min_heads)
 
+# %% ../nbs/22_rewinding.ipynb #7c0e4d52
+def tokens_read(
+    encoded: Encoded, # of a task that has a training set
+) -> torch.Tensor: # (n,) ids, ascending
+    "List the tokens that training and validation meet, padding included."
+    columns = [rows.data.column("input_ids") for rows in (encoded.train, encoded.validation)]
+    ids = [pc.list_flatten(column).unique().to_numpy() for column in columns]
+    return torch.from_numpy(np.unique(np.concatenate([*ids, [encoded.collator.tokenizer.pad_token_id]])))
+
+class KeptTokens(nn.Embedding):
+    "Word embeddings of some tokens, looked up by the ids of all."
+    def __init__(self, whole: nn.Embedding, tokens: torch.Tensor): # (n,) ids, ascending
+        place = torch.full((whole.num_embeddings,), len(tokens)) # of a token that is gone: out of range
+        place[tokens] = torch.arange(len(tokens))
+        padding = None if whole.padding_idx is None else int(place[whole.padding_idx])
+        weight = whole.weight.detach()[tokens] # a copy
+        super().__init__(*weight.shape, padding_idx=padding, _weight=weight)
+        self.register_buffer("place", place.to(weight.device), persistent=False)
+    def forward(self, ids): return super().forward(self.place[ids])
+
+def keep_tokens(
+    model: nn.Module,
+    tokens: torch.Tensor, # (n,) ids
+) -> nn.Module: # the same
+    "Drop the word embeddings of all other tokens, in place; embeddings that do more than look up stay whole."
+    whole = model.get_input_embeddings()
+    if type(whole) is not nn.Embedding: return model
+    padding = [] if whole.padding_idx is None else [whole.padding_idx] # gets no gradient
+    model.set_input_embeddings(KeptTokens(whole, torch.cat([tokens, tokens.new_tensor(padding)]).unique()))
+    return model
+
+def cut_to_train(
+    model: nn.Module, # stays whole
+    mask: Mask,
+    task: Task,
+    tokenizer,
+    max_length: int, # tokens
+) -> nn.Module: # for this task only
+    "Cut a ticket out, with the word embeddings that training and validation need."
+    return keep_tokens(compact(model, mask), tokens_read(task.encode(tokenizer, max_length)))
+
 # %% ../nbs/22_rewinding.ipynb #bc06a99f
 def train_row(study: Study, row: Row) -> Path: # the row's folder
     "Train one row and write it down; a row that is there stays."
@@ -218,7 +260,8 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     cut_at(row.level, *shape, study.min_heads) # an impossible floor is refused before training
     mask = draw_row(study, row) if row.kind in KINDS else None
     config = replace(study.config, seed=row_seed(study.config.seed, row))
-    small = compact(model, mask) if mask is not None and study.compacted else model
+    cuts = mask is not None and study.compacted
+    small = cut_to_train(model, mask, study.task, tokenizer, config.max_length) if cuts else model
     masked_by = mask if small is model else None
     result = fine_tune(small, study.task, config, mask=masked_by, tokenizer=tokenizer)
     with record_folder(study.out_dir, folder.name) as new:

@@ -21,13 +21,12 @@ import torch
 from transformers import TrainerCallback, TrainerState
 
 from .anatomy import anatomy
-from .compaction import compact
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
 from .records import (check_writable, is_complete, read_record, record_folder, save_predictions,
                                 write_record)
-from .rewinding import Run, levels_by_kind, result_record
+from .rewinding import Run, cut_to_train, levels_by_kind, result_record
 from .tasks import Task
 from .tickets import Ticket, architecture, draw_ticket, weight_remaining
 from .training import TrainConfig, TrainResult, fine_tune, history_of, load_encoder, nearest
@@ -194,7 +193,8 @@ def train_to(
     "Train a compacted ticket up to a share of the schedule, from its last checkpoint if there is one."
     model, tokenizer = search.start()
     with suppress(Stopped):
-        return fine_tune(compact(model, mask), search.task, search.config, callbacks=[StopAt(share)],
+        small = cut_to_train(model, mask, search.task, tokenizer, search.config.max_length)
+        return fine_tune(small, search.task, search.config, callbacks=[StopAt(share)],
                          out_dir=search.work / f"level-{level}", tokenizer=tokenizer, resume=True)
 
 def checkpointed_state(search: Search, level: float) -> TrainerState: # after 0 steps if there is no checkpoint
