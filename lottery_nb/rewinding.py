@@ -224,7 +224,7 @@ class KeptTokens(nn.Embedding):
         place[tokens] = torch.arange(len(tokens))
         padding = None if whole.padding_idx is None else int(place[whole.padding_idx])
         weight = whole.weight.detach()[tokens] # a copy
-        super().__init__(*weight.shape, padding_idx=padding, _weight=weight)
+        super().__init__(*weight.shape, padding_idx=padding, _weight=weight, _freeze=not whole.weight.requires_grad)
         self.register_buffer("place", place.to(weight.device), persistent=False)
     def forward(self, ids): return super().forward(self.place[ids])
 
@@ -262,8 +262,7 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     config = replace(study.config, seed=row_seed(study.config.seed, row))
     cuts = mask is not None and study.compacted
     small = cut_to_train(model, mask, study.task, tokenizer, config.max_length) if cuts else model
-    masked_by = mask if small is model else None
-    result = fine_tune(small, study.task, config, mask=masked_by, tokenizer=tokenizer)
+    result = fine_tune(small, study.task, config, mask=None if cuts else mask, tokenizer=tokenizer)
     with record_folder(study.out_dir, folder.name) as new:
         save_predictions(new, result.predictions, np.asarray(study.task.validation["idx"]))
         if row.kind == "full": save_scores(study, result.model, tokenizer, new)
