@@ -21,8 +21,8 @@ from .anatomy import anatomy
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import read_tensors, sha256_of, write_tensors
-from .records import check_writable, is_complete, record_folder, save_predictions, write_record
-from .rewinding import Run, read_rows, result_record
+from .records import check_writable, is_complete, record_folder, write_record
+from .rewinding import Run, read_rows, result_record, save_logits
 from .sharing import MultiTaskResult, place_of, pruned_counts
 from .tasks import Task, as_dataset
 from .ticket_runs import over_seeds
@@ -127,7 +127,7 @@ def trained_source(
         result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
         with record_folder(run.out_dir, run.folder.name) as new:
             source_of(result.model, label, start.mask).save(new / "source.safetensors")
-            save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
+            save_logits(new, task, result)
             write_record(new, result_record(run.parameters, task, result) | settings)
     return Source.load(run.folder / "source.safetensors")
 
@@ -161,7 +161,7 @@ def adapt(
     whole, _ = load_encoder(source.model_name, task)
     about = settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
     with record_folder(run.out_dir, run.folder.name) as new:
-        save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
+        save_logits(new, some, result)
         write_record(new, result_record(run.parameters, some, result) | about)
     return run.folder
 
@@ -173,18 +173,20 @@ def adapt_all(
     *,
     shares: Iterable[float] = (.001, .01, .1, 1.), # of the training set
     rates: Iterable[float] = (5e-5, 1e-4, 5e-4), # to choose from, as in A.3.2
-    seeds: Iterable[int] = (0,), # of head, order of the data, and examples
+    seeds: Iterable[int] = (0,), # that are reported: of head, order of the data, and examples
+    choosing: Iterable[int] = (100, 101), # seeds that choose the rate
     out_dir: "str | Path", # one folder per finished run; existing ones are not run again
 ) -> pd.DataFrame: # one row per source, share and seed
     "Adapt every source on every share (Table 4). Raises ValueError before training."
-    labels, shares, seeds = [source.label for source in sources], list(shares), list(seeds)
+    labels, shares = [source.label for source in sources], list(shares)
+    choosing, seeds = list(choosing), list(seeds)
     if len(set(labels)) < len(labels) or not labels:
         raise ValueError(f"the sources are labelled {labels}: give one or more, each a label of its own")
     for share in shares:
-        for seed in seeds: few_shot(task, share, seed) # refuses a share before anything is trained
+        for seed in [*choosing, *seeds]: few_shot(task, share, seed) # refuses a share before anything is trained
     def folders(source, share):
         def run(rate, seed):
             here = replace(config, learning_rate=rate, seed=seed)
             return adapt(source, task, here, share=share, draw=seed, out_dir=out_dir)
-        return over_seeds(run, rates, seeds)
+        return over_seeds(run, rates, choosing, seeds, config.choose_by)
     return read_rows(folder for source in sources for share in shares for folder in folders(source, share))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MATRICES', 'LAYOUTS', 'SHARED', 'HEADS', 'FAMILIES', 'Matrix', 'Layer', 'Anatomy', 'Layout', 'register_family',
-           'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch']
+           'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch', 'task_head_names', 'layer_stack',
+           'mean_pooling']
 
 # %% ../nbs/00_anatomy.ipynb #f5f0e847
 from collections.abc import Iterator
@@ -213,3 +214,53 @@ def tiny_batch(
     ids = torch.randint(5, model.config.vocab_size, (n, length), generator=generator)
     mask = (torch.arange(length) < length - torch.arange(n)[:, None]).long()
     return dict(input_ids=torch.where(mask.bool(), ids, model.config.pad_token_id), attention_mask=mask)
+
+# %% ../nbs/00_anatomy.ipynb #524192bd
+def task_head_names(
+    model: nn.Module, # under a task head; a bare encoder has none
+) -> frozenset[str]: # names as in named_parameters()
+    "The parameters between the last layer and the logits, a pooler included."
+    model = unwrap(model)
+    if model.base_model is model: return frozenset()
+    inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith("pooler.")}
+    return frozenset(name for name, p in model.named_parameters() if id(p) not in inside)
+
+# %% ../nbs/00_anatomy.ipynb #6189bf69
+def layer_stack(
+    model: nn.Module, # bare, or under a task head; whole or cut
+) -> nn.Module:
+    "The module that runs the layers, and nothing that comes after them."
+    base = unwrap(model).base_model
+    return base.get_submodule(layout_of(base.config.model_type).layers.rpartition(".")[0])
+
+# %% ../nbs/00_anatomy.ipynb #19240796
+class _MeanOfTokens:
+    "Hooks that put the mean over a text's tokens in the place of its first token."
+    def __init__(self): self.mask = None # (B, T) of the batch at hand
+
+    def note(self, module, args, kwargs):
+        self.mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+
+    def put(self, hidden): # (B, T, d)
+        mask = torch.ones(hidden.shape[:2]) if self.mask is None else self.mask
+        mask = mask.to(hidden)[..., None] # (B, T, 1)
+        mean = (hidden * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True) # (B, 1, d)
+        return torch.cat([mean, hidden[:, 1:]], 1)
+
+    def before_pooler(self, module, args): return (self.put(args[0]), *args[1:])
+    def after_encoder(self, module, args, output):
+        return type(output)(**{**output, "last_hidden_state": self.put(output.last_hidden_state)})
+
+def mean_pooling(
+    model: nn.Module, # under a task head that reads the first token; changed in place
+) -> nn.Module: # the same
+    "Let the task head read the mean over tokens instead of the first token; done once, however often it is asked for."
+    inner = unwrap(model)
+    if getattr(inner, "_mean_of_tokens", None): return model
+    inner._mean_of_tokens = hooks = _MeanOfTokens()
+    inner.base_model.register_forward_pre_hook(hooks.note, with_kwargs=True)
+    pooler = getattr(inner.base_model, "pooler", None)
+    if pooler is None: inner.base_model.register_forward_hook(hooks.after_encoder)
+    else: pooler.register_forward_pre_hook(hooks.before_pooler)
+    inner.config.lottery_pooler = "mean"
+    return model

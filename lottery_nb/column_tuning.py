@@ -24,7 +24,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from . import __version__
-from .anatomy import Matrix, unwrap
+from .anatomy import Matrix, task_head_names, unwrap
 from .dominance import DominantTicket, check_ticket
 from .provenance import read_tensors, write_tensors
 
@@ -126,12 +126,9 @@ class ColumnLinear(nn.Linear):
 def head_names(
     model: nn.Module, # bare, or under a task head
 ) -> tuple[str, ...]: # names of parameters
-    "The parameters that were drawn, not loaded; outside the base model, where that is unknown."
-    inner = unwrap(model)
-    inside = {id(p) for p in inner.base_model.parameters()}
-    loaded = getattr(getattr(inner, "lottery", None), "backbone_names", None)
-    return tuple(n for n, p in inner.named_parameters() if not n.endswith(".columns")
-        and (id(p) not in inside if loaded is None else n not in loaded))
+    "The parameters of the task head (00_anatomy), in the model's order."
+    head = task_head_names(model)
+    return tuple(name for name, _ in unwrap(model).named_parameters() if name in head)
 
 @dataclass
 class TaskWeights:
@@ -223,7 +220,7 @@ def base_hash(
     "SHA-256 of the base model's weights as float32; the same for every task head on it."
     inner = unwrap(model)
     prefix = "" if inner.base_model is inner else inner.base_model_prefix + "."
-    found = hashlib.sha256()
+    found = hashlib.sha256(getattr(inner.config, "lottery_pooler", "").encode()) # what the head reads
     for name, p in sorted(inner.base_model.named_parameters()):
         if prefix + name in head or name.endswith(".columns"): continue
         found.update(f"{name} {tuple(p.shape)}".encode())

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CACHE', 'STATISTIC', 'METHODS', 'bare', 'pretrained_names', 'backbone_pairs', 'blocks', 'add_subgradient',
            'step_sizes', 'soft_threshold', 'statistic_of', 'shrink', 'L1Distance', 'plain_optimizer', 'check_no_decay',
-           'unscale', 'head_parameters', 'layer_stack', 'stack_outputs', 'fit_head', 'batch_gradients', 'probe',
-           'mean_gradients', 'suggest_lambda', 'share_moved']
+           'unscale', 'head_parameters', 'stack_outputs', 'fit_head', 'batch_gradients', 'probe', 'mean_gradients',
+           'suggest_lambda', 'share_moved']
 
 # %% ../nbs/30_l1_penalty.ipynb #a6f98939
 import copy, math
@@ -16,9 +16,9 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import TrainerCallback
-from .anatomy import anatomy, layout_of, unwrap
+from .anatomy import layer_stack, unwrap
 from .tasks import train_rows
-from .training import backbone_names, task_loss
+from .training import backbone_names, standard_units, task_loss
 
 # %% ../nbs/30_l1_penalty.ipynb #397f95fb
 def bare(
@@ -31,12 +31,8 @@ def pretrained_names(
     model: nn.Module, # out of its wrappers
     start: Mapping[str, torch.Tensor], # the reference's state
 ) -> list[str]: # in the model's order
-    "Name what the penalty pulls: what was loaded, else the base model, else what the reference holds."
-    if hasattr(model, "lottery"): found = backbone_names(model)
-    elif hasattr(model, "base_model"):
-        inside = {id(p) for p in model.base_model.parameters()}
-        found = {n for n, p in model.named_parameters() if id(p) in inside}
-    else: found = start.keys()
+    "Name what the penalty pulls: the backbone; of a module that is no transformers model, what the reference holds."
+    found = backbone_names(model) if hasattr(model, "base_model") else start.keys()
     return [name for name, _ in model.named_parameters() if name in found]
 
 # %% ../nbs/30_l1_penalty.ipynb #fb3de1f3
@@ -245,20 +241,14 @@ def head_parameters(
     return found
 
 # %% ../nbs/30_l1_penalty.ipynb #4278f4db
-def layer_stack(
-    model: nn.Module, # under a task head
-) -> nn.Module:
-    "The module that runs the layers; poolers and heads come after it."
-    parts = anatomy(model)
-    return parts.base.get_submodule(layout_of(parts.family).layers.rpartition(".")[0])
-
 def stack_outputs(
     model: nn.Module, # under a task head, in eval mode
     batches: Iterable[dict], # model inputs with labels
 ) -> list[tuple[dict, object]]: # (batch, what the layers made of it)
     "Run the frozen layers once over some batches."
     seen = []
-    handle = layer_stack(model).register_forward_hook(lambda module, args, output: seen.append(output))
+    keep = lambda module, args, output: seen.append(output)
+    handle = layer_stack(model).register_forward_hook(keep, prepend=True) # before a mean over tokens is taken
     try:
         with torch.no_grad(): return [(batch, (model(**batch), seen.pop())[1]) for batch in batches]
     finally: handle.remove()
@@ -271,6 +261,7 @@ def fit_head(
     *,
     passes: int = 10, # over the batches
     learning_rate: float = 1e-3,
+    label_std: float = 1., # see `task_loss`
 ) -> nn.Module: # in eval mode
     "Fit the task head on frozen features."
     head, features = head_parameters(model.eval(), pretrained), stack_outputs(model, batches)
@@ -278,7 +269,7 @@ def fit_head(
     try:
         for batch, output in passes * features:
             stack.forward = lambda *args, output=output, **kwargs: output # the layers do not run
-            loss = task_loss(model(**batch), batch["labels"])
+            loss = task_loss(model(**batch), batch["labels"], label_std=label_std)
             for p, grad in zip(head, torch.autograd.grad(loss, head)): p.grad = grad
             optimizer.step()
     finally: del stack.forward
@@ -290,13 +281,14 @@ def batch_gradients(
     batches: Iterable[dict], # model inputs with labels
     names: Iterable[str], # of the parameters
     clip: float = 1., # norm of a batch's gradient; 0: never
+    label_std: float = 1., # see `task_loss`
 ) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
     "Gradients of one batch after another, clipped as in training."
     parameters = dict(model.named_parameters())
     wanted = {name: parameters[name] for name in names}
     for batch in batches:
         model.zero_grad(set_to_none=True)
-        task_loss(model(**batch), batch["labels"]).backward()
+        task_loss(model(**batch), batch["labels"], label_std=label_std).backward()
         if clip: nn.utils.clip_grad_norm_(model.parameters(), clip)
         yield {name: p.grad for name, p in wanted.items() if p.grad is not None}
 
@@ -325,8 +317,10 @@ def probe(
         for k in range(0, len(at), batch_size):
             yield rows.collator([columns[int(i)] for i in at[k:k + batch_size]]).to(device)
     for p in model.parameters(): p.requires_grad_(True)
-    fit_head(model, cut(head_rows), names)
-    yield from batch_gradients(model, cut(own_rows), names, clip)
+    units = dict(label_std=task.label_scale[1])
+    with standard_units(model, task):
+        fit_head(model, cut(head_rows), names, **units)
+        yield from batch_gradients(model, cut(own_rows), names, clip, **units)
 
 # %% ../nbs/30_l1_penalty.ipynb #caa58ce3
 def mean_gradients(

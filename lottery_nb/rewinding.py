@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['DETAILS', 'SCORES', 'snapshot', 'rewind', 'Row', 'levels_by_kind', 'plan_rows', 'encoder_content', 'run_parameters',
            'Run', 'Study', 'row_seed', 'study_model', 'draw_row', 'tokens_read', 'KeptTokens', 'keep_tokens',
-           'cut_to_train', 'train_row', 'save_scores', 'load_scores', 'save_ticket', 'result_record', 'row_record',
-           'peak_memory', 'train_rows', 'read_rows', 'phase_transition', 'best_rows', 'super_ticket', 'control',
-           'stored_logits', 'choose_again', 'repeated_selection', 'selection_summary']
+           'cut_to_train', 'train_row', 'save_scores', 'load_scores', 'save_ticket', 'save_logits', 'result_record',
+           'row_record', 'peak_memory', 'train_rows', 'read_rows', 'phase_transition', 'choice', 'best_rows',
+           'super_ticket', 'control', 'stored_logits', 'choose_again', 'repeated_selection', 'selection_summary']
 
 # %% ../nbs/22_rewinding.ipynb #c7fc82c3
 import multiprocessing
@@ -42,7 +42,8 @@ from .records import (check_writable, environment, folder_fingerprint, is_comple
 from .tasks import Encoded, Task, selection_rows
 from .tickets import (KINDS, Ticket, architecture, check_kind, check_level, cut_at, draw_ticket,
                                 weight_remaining)
-from .training import TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source
+from .training import (RULES, TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source,
+                                 nearest)
 
 # %% ../nbs/22_rewinding.ipynb #c47dd70e
 def snapshot(
@@ -264,7 +265,7 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     small = cut_to_train(model, mask, study.task, tokenizer, config.max_length) if cuts else model
     result = fine_tune(small, study.task, config, mask=None if cuts else mask, tokenizer=tokenizer)
     with record_folder(study.out_dir, folder.name) as new:
-        save_predictions(new, result.predictions, np.asarray(study.task.validation["idx"]))
+        save_logits(new, study.task, result)
         if row.kind == "full": save_scores(study, result.model, tokenizer, new)
         if mask is not None: save_ticket(study, row, mask, model, new)
         write_record(new, row_record(study, row, mask or Mask.full(*shape), result))
@@ -292,8 +293,14 @@ def save_ticket(study: Study, row: Row, mask: Mask, model: nn.Module, folder: Pa
     ticket.save(folder / "ticket.safetensors")
 
 # %% ../nbs/22_rewinding.ipynb #d3b0145d
-DETAILS = ("parameters", "environment", "peak_memory", "history", "scores") # in a record, not in a frame
+DETAILS = ("parameters", "environment", "peak_memory", "history", "scores", "losses") # in a record, not in a frame
 SCORES = {"score": "validation", "selection": "selection", "rest": "rest"} # column -> validation rows
+
+def save_logits(folder: Path, task: Task, result: TrainResult):
+    "Keep a training's predictions: of the validation set, and of the test split if it was predicted."
+    save_predictions(folder, result.predictions, np.asarray(task.validation["idx"]))
+    if result.test_predictions is not None:
+        save_predictions(folder, result.test_predictions, np.asarray(task.test["idx"]), split="test")
 
 def result_record(
     parameters: dict, # of `run_parameters`
@@ -305,7 +312,8 @@ def result_record(
     shared = {name: parameters[name] for name in ("model", "task", "seed", "learning_rate", "precision")}
     scores = {name: result.metrics[part][main] for name, part in SCORES.items()}
     return {**shared, **scores, **result.metrics["validation"], "metric": main,
-            "metrics": list(result.metrics["validation"]), "best_epoch": result.best_epoch,
+            "metrics": list(result.metrics["validation"]), "choose_by": parameters["choose_by"],
+            "selection_loss": result.losses["selection"], "losses": result.losses, "best_epoch": result.best_epoch,
             "steps": result.steps, "seconds": result.seconds, "train_size": len(task.train),
             "splits": task.splits, "parameters": parameters, "environment": environment(),
             "peak_memory": peak_memory(), "scores": result.metrics,
@@ -370,7 +378,7 @@ def read_rows(
 ) -> pd.DataFrame: # one row each
     "Read rows back as a frame, without the details."
     records = [{**read_record(folder), "folder": str(folder)} for folder in folders]
-    return pd.DataFrame(records).drop(columns=list(DETAILS))
+    return pd.DataFrame(records).drop(columns=list(DETAILS), errors="ignore") # earlier records have fewer
 
 # %% ../nbs/22_rewinding.ipynb #3b4daf47
 def phase_transition(
@@ -397,28 +405,41 @@ def phase_transition(
     return read_rows(Path(out_dir) / study.key(row) for row in rows)
 
 # %% ../nbs/22_rewinding.ipynb #3a077562
+def choice(
+    frame: pd.DataFrame, # of `read_rows`
+    by: str | None = None, # "loss" or "metric"; None: what the rows' own epochs were chosen by
+) -> pd.Series: # of each row; the highest is chosen
+    "What rows are chosen by: the selection split's loss with a minus, or its metric. Raises ValueError."
+    if by is None: by = frame.choose_by.iloc[0] if "choose_by" in frame else "metric" # as before there was a choice
+    if by not in RULES: nearest(by, RULES, "by")
+    return -frame.selection_loss if by == "loss" else frame.selection
+
 def best_rows(
     frame: pd.DataFrame, # rows of one or several runs
     kind: str, # which rows are candidates
+    by: str | None = None, # see `choice`
 ) -> pd.DataFrame: # one row per run
     "Choose by the selection split alone; ties: the lower level, then the earlier restart. Raises ValueError."
     rows = frame[frame.kind == kind]
     if rows.empty:
         raise ValueError(f"no {kind} rows among {sorted(set(frame.kind))}: let phase_transition train some")
-    best = rows.sort_values(["selection", "level", "restart"], ascending=[False, True, True], kind="stable")
-    return best.drop_duplicates("run").sort_index()
+    order = pd.DataFrame({"choice": -choice(rows, by), "level": rows.level, "restart": rows.restart})
+    order = order.sort_values(["choice", "level", "restart"], kind="stable")
+    return rows.loc[order.index].drop_duplicates("run").sort_index()
 
 def super_ticket(
     frame: pd.DataFrame, # rows of `phase_transition`
+    by: str | None = None, # see `choice`
 ) -> "pd.Series | pd.DataFrame": # the chosen row; a frame with one row per run if there are several runs
-    "Choose the winning ticket with the best score on the selection split (section 5.2). Raises ValueError."
-    return best_rows(frame, "winning").squeeze(axis=0)
+    "Choose the winning ticket that does best on the selection split (section 5.2). Raises ValueError."
+    return best_rows(frame, "winning", by).squeeze(axis=0)
 
 def control(
     frame: pd.DataFrame, # rows of `phase_transition`
+    by: str | None = None, # see `choice`
 ) -> "pd.Series | pd.DataFrame": # the chosen row; a frame with one row per run if there are several runs
     "Choose the full model's best restart on the same split: tries without a ticket. Raises ValueError."
-    return best_rows(frame, "restart").squeeze(axis=0)
+    return best_rows(frame, "restart", by).squeeze(axis=0)
 
 # %% ../nbs/22_rewinding.ipynb #28e6fdc9
 def stored_logits(
@@ -437,13 +458,16 @@ def stored_logits(
 def choose_again(
     rows: pd.DataFrame, # of one run
     score, # (folder, validation rows) -> main metric
+    loss, # (folder, validation rows) -> loss
     selected: np.ndarray, # validation rows that choose
     rest: np.ndarray, # validation rows that report
+    by: str | None = None, # see `choice`
 ) -> dict: # level chosen, and the scores of super ticket, control and full model on the rest
     "Choose super ticket and control on one split."
-    rows = rows.assign(selection=[score(folder, selected) for folder in rows.folder])
-    picks = {"super_ticket": super_ticket(rows), "full": rows[rows.kind == "full"].iloc[0]}
-    if (rows.kind == "restart").any(): picks["control"] = control(rows)
+    rows = rows.assign(selection=[score(folder, selected) for folder in rows.folder],
+                       selection_loss=[loss(folder, selected) for folder in rows.folder])
+    picks = {"super_ticket": super_ticket(rows, by), "full": rows[rows.kind == "full"].iloc[0]}
+    if (rows.kind == "restart").any(): picks["control"] = control(rows, by)
     scores = {name: score(row.folder, rest) for name, row in picks.items()}
     return {"level": picks["super_ticket"].level, **scores}
 
@@ -454,15 +478,17 @@ def repeated_selection(
     *,
     n: int = 100, # random splits
     share: float = 0.1, # of the validation set that chooses, 0 to 1
+    by: str | None = None, # see `choice`
 ) -> pd.DataFrame: # one row per run and split: see `choose_again`
     "Choose super ticket and control again on random splits, from stored predictions. Raises ValueError."
     rows = frame[frame.kind.isin(["full", "winning", "restart"])]
     logits = {row.folder: stored_logits(row, task) for _, row in rows.iterrows()}
     def score(folder, part): return task.score(logits[folder][part], rows=part)[task.main_metric]
+    def loss(folder, part): return task.loss(logits[folder][part], rows=part)
     # split 0 is the one that early stopping looked at
     splits = {i: selection_rows(len(task.validation), share, seed=i) for i in range(1, n + 1)}
     runs = rows.groupby(["run", "seed"], sort=False)
-    return pd.DataFrame([{"run": run, "seed": seed, "split": i, **choose_again(part, score, *split)}
+    return pd.DataFrame([{"run": run, "seed": seed, "split": i, **choose_again(part, score, loss, *split, by)}
                          for (run, seed), part in runs for i, split in splits.items()])
 
 # %% ../nbs/22_rewinding.ipynb #5f39bc60

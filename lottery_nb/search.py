@@ -24,9 +24,8 @@ from .anatomy import anatomy
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
-from .records import (check_writable, is_complete, read_record, record_folder, save_predictions,
-                                write_record)
-from .rewinding import Run, cut_to_train, levels_by_kind, result_record
+from .records import check_writable, is_complete, read_record, record_folder, write_record
+from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
 from .tasks import Task
 from .tickets import Ticket, architecture, draw_ticket, weight_remaining
 from .training import TrainConfig, TrainResult, fine_tune, history_of, load_encoder, nearest
@@ -236,7 +235,7 @@ def by_loss(
 def halve(
     search: Search,
     masks: dict, # level -> Mask
-) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's mean loss; finalists: selection score
+) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's mean loss; finalists: selection score and loss
     "Train in rounds. The half with the lower training loss in a round goes on (`by_loss`), the last two to the end."
     (*rounds, (n, _)), alive, rows, start = search.settings["plan"], search.levels, [], 0
     for n_round, share in rounds:
@@ -249,14 +248,16 @@ def halve(
     for level in sorted(alive[:n]):
         result = train_to(search, level, masks[level])
         rows.append({"level": level, "share": 1., "steps": result.steps, "loss": math.nan,
-                     "selection": float(result.history[search.task.main_metric].max())})
+                     "selection": result.metrics["selection"][search.task.main_metric],
+                     "selection_loss": result.losses["selection"]})
     return pd.DataFrame(rows)
 
 def winner(
     rounds: pd.DataFrame, # of `halve`
+    by: str = "loss", # of the selection split, or its "metric": see `choice`
 ) -> float: # level
-    "Choose the finalist with the best selection score; of two equal ones the lower level."
-    return rounds[rounds.share == 1].set_index("level").selection.idxmax()
+    "Choose the finalist that does best on the selection split; of two equal ones the lower level."
+    return choice(rounds[rounds.share == 1].set_index("level"), by).idxmax()
 
 # %% ../nbs/24_search.ipynb #5fc42421
 def search_super_ticket(
@@ -289,7 +290,7 @@ def save_search(
     rounds: pd.DataFrame, # of `halve`
 ):
     "Write down what a search has found, and remove its checkpoints."
-    level, config, task = winner(rounds), search.config, search.task
+    level, config, task = winner(rounds, search.config.choose_by), search.config, search.task
     result, model, mask = train_to(search, level, masks[level]), search.start()[0], masks[level]
     ticket = Ticket(mask=mask, model=search.parameters["model"], task=task.name, seed=config.seed, level=level,
                     kind="winning", architecture=architecture(model), extra={"draw": search.settings["draw"]})
@@ -300,7 +301,7 @@ def save_search(
              "seconds": None, # `train_to` has only read the last checkpoint
              "rounds": rounds.to_dict("records")}
     with record_folder(search.out_dir, search.folder.name) as new:
-        save_predictions(new, result.predictions, np.asarray(task.validation["idx"]))
+        save_logits(new, task, result)
         ticket.save(new / "ticket.safetensors")
         write_record(new, result_record(search.parameters, task, result) | about)
     shutil.rmtree(search.work, ignore_errors=True)

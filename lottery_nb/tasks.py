@@ -23,9 +23,10 @@ import datasets, evaluate, numpy as np, pyarrow as pa, pyarrow.compute as pc, to
 from datasets import ClassLabel, Dataset, DatasetDict
 from huggingface_hub import constants, get_session
 from pyarrow import csv as arrow_csv, json as arrow_json, parquet as arrow_parquet
+from scipy.special import log_softmax
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
-from .metrics import TASK_MEASURES, GlueMetric
+from .metrics import TASK_MEASURES, GlueMetric, is_constant
 from .pocket import pocket_data
 
 # %% ../nbs/14_tasks.ipynb #8699ae1a
@@ -442,6 +443,24 @@ class Task:
     fingerprint = cached_property(lambda self: content_hash(*(r.with_format("arrow")[:] for r in self.sets.values())))
     labels = cached_property(lambda self: np.asarray(self.validation["label"])) # (n,) of the validation rows
     parts = cached_property(lambda self: np.asarray(self.validation["part"])) # (n,) names, for MNLI only
+
+    @cached_property
+    def label_scale(self) -> tuple: # mean and standard deviation of the training labels; of classes 0 and 1
+        if not self.regression or self.train is None: return 0., 1.
+        labels = np.asarray(self.train["label"], float)
+        return float(labels.mean()), 1. if is_constant(labels) else float(labels.std())
+
+    def loss(self,
+        logits: np.ndarray, # (n, C), one row for each of `rows`
+        rows: np.ndarray | None = None, # (n,) validation rows; None: all, in order
+    ) -> float: # from 0
+        "Mean log-loss in nats; of a regression, mean squared error in variances of the training labels."
+        labels = self.labels if rows is None else self.labels[np.asarray(rows)]
+        decide(logits, self.num_labels)
+        logits = np.asarray(logits, float)
+        if self.regression: return float(np.mean(((logits[:, 0] - labels) / self.label_scale[1]) ** 2))
+        return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+
     def __repr__(self):
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
         return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METHODS', 'out_weighted_counts', 'layer_map', 'check_layer', 'find_ticket', 'save_found', 'train_full',
            'train_dominant', 'train_random', 'train_biases', 'train_weights', 'train_lora', 'method_label',
-           'count_trained', 'Curves', 'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'over_seeds',
-           'tune_seeds', 'read_curves', 'jaccard_table', 'bias_share']
+           'count_trained', 'Curves', 'method_settings', 'ticket_hash', 'tune', 'save_tuned', 'wider', 'choose_rate',
+           'over_seeds', 'tune_seeds', 'read_curves', 'jaccard_table', 'bias_share']
 
 # %% ../nbs/36_ticket_runs.ipynb #33d1dce2
 import hashlib, json
@@ -26,9 +26,8 @@ from .column_tuning import head_names, save_columns, tune_columns
 from .dominance import (DominantTicket, TrainWeights, by_kind, check_k, check_sigma, dominated_dims, input_of,
                                   jaccard, out_weighted, random_ticket, random_weights, suggest_sigma, weight_delta)
 from .l1_penalty import METHODS as PULLS, L1Distance, share_moved, suggest_lambda
-from .records import (check_writable, is_complete, read_record, record_folder, save_predictions,
-                                write_record)
-from .rewinding import Run, result_record, snapshot
+from .records import check_writable, is_complete, read_record, record_folder, write_record
+from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
 from .tasks import Task, decide, train_rows
 from .training import TrainConfig, TrainResult, fine_tune, load_encoder, nearest, predict
 
@@ -157,9 +156,10 @@ def method_label(
 ) -> str:
     "What tables and figures call a method: dominant-3, LoRA r=8, …"
     about = getattr(settings.get("ticket"), "about", {})
-    guess = method == "dominant" and about.get("kind") == "predicted"
+    statistic = about.get("statistic", "")
+    way = "dominant" if about.get("kind") != "predicted" else "activation" if "input" in statistic else "predicted"
     k, names = settings.get("k"), {"full": "full", "bitfit": "BitFit", "lora": f"LoRA r={settings.get('rank')}"}
-    names |= {"dominant": f"{'predicted' if guess else 'dominant'}-{k}", "random": f"random-{k}"}
+    names |= {"dominant": f"{way}-{k}", "random": f"random-{k}"}
     return (names | {"random_weights": f"random {100 * settings.get('share', 0):g} %"})[method]
 
 def count_trained(
@@ -257,23 +257,52 @@ def save_tuned(
     record = result_record(run.parameters, run.task, result) | run.settings | about
     history = pd.DataFrame(points).merge(result.history.drop(columns="epoch"), on="step", how="outer")
     with record_folder(run.out_dir, run.folder.name) as new:
-        save_predictions(new, result.predictions, np.asarray(run.task.validation["idx"]))
+        save_logits(new, run.task, result)
         if hasattr(result.model, "column_tuning"): save_columns(result.model, new / "columns.safetensors")
         write_record(new, record | {"history": history.to_dict("records")})
     return run.folder
 
 # %% ../nbs/36_ticket_runs.ipynb #0b73096b
+def wider(
+    rates: Iterable[float], # two or more
+    best: float, # one of them
+) -> list[float]: # one rate beyond the edge that the best one is at, by the step of the grid there; none inside
+    "Grow a grid of rates where its best one is the first or the last."
+    low, *_, high = rates = sorted(rates)
+    if best == low: return [float(f"{low * low / rates[1]:.1g}")]
+    return [float(f"{high * high / rates[-2]:.1g}")] if best == high else []
+
+def choose_rate(
+    run, # (rate, seed) -> folder of a finished training
+    rates: Iterable[float], # to choose from; of a single one nothing is tried
+    seeds: Iterable[int], # that choose
+    by: str | None = None, # see `choice`
+    extend: int = 3, # times that the grid may grow
+) -> float:
+    "The rate that does best on the selection split, on average over seeds. Raises ValueError without rates or seeds."
+    rates, seeds, means = list(rates), list(seeds), {}
+    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
+    if len(rates) == 1: return rates[0]
+    def mean(rate):
+        try: return choice(read_rows([run(rate, seed) for seed in seeds]), by).mean()
+        except FloatingPointError: return -np.inf # it diverged
+    for _ in range(extend + 1):
+        means |= {rate: mean(rate) for rate in rates if rate not in means}
+        best = max(means, key=means.get)
+        rates = wider(means, best)
+    return best
+
 def over_seeds(
     run, # (rate, seed) -> folder of a finished training
     rates: Iterable[float], # to choose from
-    seeds: Iterable[int], # the first one chooses
-) -> list[Path]: # folders, one per seed
-    "Choose a rate on one seed, by the selection split, and train the others with it. Raises ValueError."
-    rates, seeds = list(rates), list(seeds)
-    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
-    tries = {rate: run(rate, seeds[0]) for rate in rates}
-    best = max(rates, key=lambda rate: read_record(tries[rate])["selection"])
-    return [tries[best], *(run(best, seed) for seed in seeds[1:])]
+    choosing: Iterable[int], # seeds that choose
+    seeds: Iterable[int], # seeds that are reported
+    by: str | None = None, # see `choice`
+) -> list[Path]: # folders, one per reported seed
+    "Choose a rate, and train the seeds that are reported with it. Raises ValueError."
+    seeds, best = list(seeds), choose_rate(run, rates, choosing, by)
+    if not seeds: raise ValueError("seeds is []: give at least one that is reported")
+    return [run(best, seed) for seed in seeds]
 
 def tune_seeds(
     model_name: str, # "pocket", a folder, or a hub id
@@ -282,13 +311,14 @@ def tune_seeds(
     method: str, # one of METHODS
     *,
     rates: Iterable[float], # to choose from
-    seeds: Iterable[int], # of head, order of the data, and random ticket; the first one chooses the rate
+    seeds: Iterable[int], # that are reported: of head, order of the data, and random ticket
+    choosing: Iterable[int] = (100, 101), # seeds that choose the rate
     **options, # of `tune`: out_dir, ticket, k, share, rank, curve_rows
-) -> list[Path]: # folders, one per seed
+) -> list[Path]: # folders, one per reported seed
     "Train a method on several seeds, at a rate of its own grid (section 4.1). Raises ValueError."
     def run(rate, seed):
         return tune(model_name, task, replace(config, learning_rate=rate, seed=seed), method, draw=seed, **options)
-    return over_seeds(run, rates, seeds)
+    return over_seeds(run, rates, choosing, seeds, config.choose_by)
 
 # %% ../nbs/36_ticket_runs.ipynb #0b5a2dfb
 def read_curves(
