@@ -59,7 +59,7 @@ def task_shares(
     (heads, head_shares), (ffns, ffn_shares) = parts("heads"), parts("ffns")
     return TaskShares(list(scores), heads, ffns, head_shares, ffn_shares)
 
-# %% ../nbs/44_analysis.ipynb #77c4967b
+# %% ../nbs/44_analysis.ipynb #847b1662
 @lru_cache
 def _found_with(power, df, level): # how many standard errors away an effect has to be
     threshold = stats.t.ppf((1 + level) / 2, df)
@@ -77,7 +77,7 @@ def smallest_effect(
     if not .5 <= power <= .99: raise ValueError(f"power is {power}, expected a probability, 0.5 to 0.99")
     return float(sd / np.sqrt(pairs) * _found_with(power, int(pairs) - 1, level))
 
-# %% ../nbs/44_analysis.ipynb #3b27d81b
+# %% ../nbs/44_analysis.ipynb #15d5130e
 def _check_pairs(a, b, interval):
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
@@ -96,7 +96,7 @@ def _clusters(labels, n): # one or two arrays of cluster numbers
     numbers = [pd.factorize(column)[0] for _, column in table.items()]
     return [some for some in numbers if some.any()] or numbers[:1] # one label for all tells nothing
 
-# %% ../nbs/44_analysis.ipynb #d7c52b3e
+# %% ../nbs/44_analysis.ipynb #2429baf9
 def _standard_error(parts, cluster): # (n,) parts of the mean's error; of the mean, and its degrees of freedom
     sums = np.bincount(cluster, parts)
     n = len(sums)
@@ -116,7 +116,7 @@ def _t_interval(difference, ways, level): # low, high, t, p, clusters that count
     seen = smallest_effect(error * np.sqrt(df + 1), df + 1, level=level)
     return difference - half, difference + half, difference / error, p, df + 1, seen
 
-# %% ../nbs/44_analysis.ipynb #9cba6a6c
+# %% ../nbs/44_analysis.ipynb #bf0105fd
 BCA_PAIRS = 40 # with fewer, it covers too little
 
 def _bca(d, clusters, level, n_boot, seed):
@@ -128,7 +128,7 @@ def _bca(d, clusters, level, n_boot, seed):
     options = dict(method="BCa", confidence_level=level, n_resamples=n_boot, rng=seed)
     return stats.bootstrap((means,), np.mean, **options).confidence_interval
 
-# %% ../nbs/44_analysis.ipynb #a9d543d6
+# %% ../nbs/44_analysis.ipynb #c2aa7685
 def paired_test(
     a, # scores, one per pair
     b, # scores of the other way, in the same order
@@ -151,7 +151,7 @@ def paired_test(
     return pd.Series(dict(difference=difference, low=low, high=high, t=t, p=p, pairs=len(d),
                           won=int((d > 0).sum()), clusters=counted, detectable=seen))
 
-# %% ../nbs/44_analysis.ipynb #f5acdeba
+# %% ../nbs/44_analysis.ipynb #872b28ac
 def holm(
     p, # p-values of one family of tests; NaN: no test
 ) -> np.ndarray: # adjusted, in the same order
@@ -162,7 +162,7 @@ def holm(
     found[order[:n]] = np.minimum(1, np.maximum.accumulate(p[order[:n]] * np.arange(n, 0, -1)))
     return found
 
-# %% ../nbs/44_analysis.ipynb #c0d46a8e
+# %% ../nbs/44_analysis.ipynb #86b6c369
 COUNTS = ("pairs", "won", "clusters", "examples", "differ")
 
 def tests_table(
@@ -174,7 +174,7 @@ def tests_table(
     table = table.astype({name: int for name in COUNTS if name in table})
     return table.assign(p_holm=holm(table.p), comparisons=int(table.p.notna().sum()))
 
-# %% ../nbs/44_analysis.ipynb #67f93153
+# %% ../nbs/44_analysis.ipynb #b0d28aa3
 def _check_once(rows, keys):
     if twice := rows[rows.duplicated(keys)][keys].to_dict("records"):
         raise ValueError(f"a task and seed occur twice, {twice[0]}: give the rows of one setting")
@@ -195,7 +195,7 @@ def _test_each(pairs, by, score, clusters): # a table in points
         return paired_test(100 * part[score], 100 * part.base, clusters=part[names] if names else None)
     return tests_table({name: test(part) for name, part in pairs.groupby(by, sort=False)}).rename_axis(by)
 
-# %% ../nbs/44_analysis.ipynb #df47817f
+# %% ../nbs/44_analysis.ipynb #85a9f2ba
 def compare_levels(
     frame: pd.DataFrame, # rows of `phase_transition`, several seeds or tasks
     kind: str = "winning", # whose rows are compared
@@ -211,7 +211,7 @@ def compare_levels(
     on = ["task", "seed"] if against == "full" else ["task", "seed", "level"]
     return _test_each(_pairs(rows.sort_values("level"), base, "level", on, score), "level", score, clusters)
 
-# %% ../nbs/44_analysis.ipynb #4f15e237
+# %% ../nbs/44_analysis.ipynb #f5a4be38
 def compare_methods(
     frame: pd.DataFrame, # columns `by`, task, seed and the score
     against: str = "full", # the method that all others are compared with
@@ -227,7 +227,7 @@ def compare_methods(
     pairs = _pairs(frame[~there], frame[there], by, ["task", "seed"], score)
     return _test_each(pairs, by, score, clusters)
 
-# %% ../nbs/44_analysis.ipynb #dd4778d7
+# %% ../nbs/44_analysis.ipynb #b26eddde
 def mean_of_levels(
     frame: pd.DataFrame, # rows of `phase_transition`, several seeds or tasks
     levels=(10, 20, 30), # percent pruned, named before looking
@@ -249,7 +249,7 @@ def mean_of_levels(
     mean = points[levels].mean(axis=1)
     return pd.DataFrame(dict(tickets=mean, full=points.full, difference=mean - points.full)).reset_index()
 
-# %% ../nbs/44_analysis.ipynb #4a039bb3
+# %% ../nbs/44_analysis.ipynb #c8094be8
 def mcnemar(
     a_right, # (n,) bool: predictions == labels
     b_right, # (n,) of the other run, in the same order
@@ -263,7 +263,7 @@ def mcnemar(
     p = stats.binomtest(only_a, differ).pvalue if differ else 1.
     return pd.Series(dict(difference=a.mean() - b.mean(), p=p, examples=len(a), differ=differ))
 
-# %% ../nbs/44_analysis.ipynb #e81190d0
+# %% ../nbs/44_analysis.ipynb #36303515
 def swap_test(
     score, # predictions (n, ...) -> a number
     a, # (n, ...) predictions of a run
@@ -289,7 +289,7 @@ def swap_test(
         p = stats.permutation_test(runs, difference, **options).pvalue
     return pd.Series(dict(difference=difference(*runs), p=p, examples=both.shape[1], differ=len(differ)))
 
-# %% ../nbs/44_analysis.ipynb #4c0c131a
+# %% ../nbs/44_analysis.ipynb #9a21cdd0
 def _predictions(run, task, rows): # (n,) classes or numbers
     row = run if isinstance(run, pd.Series) else pd.Series({**read_record(run), "folder": run})
     return decide(stored_logits(row, task)[rows], task.num_labels)
@@ -299,7 +299,7 @@ def _measure(task, labels): # predictions -> the main metric
     if isinstance(task.metric, GlueMetric): return lambda p: MEASURES[name](p, labels) # not by way of Arrow
     return lambda p: task.metric.compute(predictions=p, references=labels)[name]
 
-# %% ../nbs/44_analysis.ipynb #fc9c3f95
+# %% ../nbs/44_analysis.ipynb #cf3ce527
 def compare_runs(
     a: "pd.Series | str | Path", # a row of `phase_transition`, or the folder of a finished run
     b: "pd.Series | str | Path", # the other
@@ -318,7 +318,7 @@ def compare_runs(
     found["difference"] *= 100
     return found
 
-# %% ../nbs/44_analysis.ipynb #33b366d0
+# %% ../nbs/44_analysis.ipynb #bc79c7a7
 def combined_p(
     differences, # (n,) of independent cells: those of one task and several seeds share their examples
     p, # (n,) two-sided p-values, above 0
