@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MATRICES', 'LAYOUTS', 'SHARED', 'HEADS', 'FAMILIES', 'Matrix', 'Layer', 'Anatomy', 'Layout', 'register_family',
            'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch', 'task_head_names', 'layer_stack',
-           'mean_pooling']
+           'mean_pooling', 'reads_mean']
 
 # %% ../nbs/00_anatomy.ipynb #f5f0e847
 from collections.abc import Iterator
@@ -264,3 +264,6 @@ def mean_pooling(
     else: pooler.register_forward_pre_hook(hooks.before_pooler)
     inner.config.lottery_pooler = "mean"
     return model
+
+def reads_mean(model) -> bool: # as its config says, from when it was saved
+    return getattr(unwrap(model).config, "lottery_pooler", None) == "mean"

@@ -13,11 +13,11 @@ from pathlib import Path
 import transformers
 from transformers import AutoConfig
 
-from .anatomy import layout_of
+from .anatomy import layout_of, mean_pooling, reads_mean
 from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx,
                                    load_compact, need_onnx, quiet, save_compact)
 from .tickets import Ticket
-from .training import is_local, load_tokenizer, model_source
+from .training import check_weights, is_local, load_tokenizer, model_source
 
 # %% ../nbs/60_cli.ipynb #84a2e326
 def load_whole(
@@ -36,12 +36,16 @@ def load_whole(
         raise ValueError(f"{name!r} is a {config.architectures[0]}, which transformers does not have: models with "
                          "code of their own are not loaded")
     try:
-        with quiet(): model = cls.from_pretrained(source, dtype="auto", use_safetensors=True, **options)
+        with quiet():
+            model, info = cls.from_pretrained(source, dtype="auto", use_safetensors=True, ignore_mismatched_sizes=True,
+                                              output_loading_info=True, **options)
     except OSError as error:
         if not Path(source).is_dir():
             with suppress(ValueError): return load_compact(source), None # a cut model on the hub
         raise ValueError(f"{name!r} has no readable safetensors weights; pickled ones are not read, because a pickle "
                          "can run code: convert them with save_pretrained") from error
+    check_weights(name, model, info, whole=True)
+    if reads_mean(model): mean_pooling(model)
     try: return model.eval(), load_tokenizer(name, source, options)
     except ValueError: return model.eval(), None
 

@@ -26,8 +26,8 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
 from . import __version__
-from .anatomy import (FAMILIES, HEADS, Layer, Layout, anatomy, layout_of, mean_pooling, tiny_batch,
-                                unwrap)
+from .anatomy import (FAMILIES, HEADS, Layer, Layout, anatomy, layout_of, mean_pooling, reads_mean,
+                                tiny_batch, unwrap)
 from .masking import Mask, check_mask, masked
 from .provenance import read_tensors, write_tensors
 from .tickets import architecture
@@ -445,7 +445,7 @@ def load_compact(
         model, info = with_cut(cls, mask).from_pretrained(folder, variant=VARIANT, dtype=dtype or "auto",
             use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **local, **options)
     model.__class__ = cls
-    if getattr(model.config, "lottery_pooler", None) == "mean": mean_pooling(model)
+    if reads_mean(model): mean_pooling(model)
     check_loaded(model, info, whole=cls.__name__ == about["model_class"])
     return model.to(device)
 

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from .anatomy import layout_of, mean_pooling, task_head_names
+from .anatomy import layout_of, mean_pooling, reads_mean, task_head_names
 from .compaction import quiet
 from .masking import check_mask, masked
 from .pocket import pocket_path
@@ -270,11 +270,13 @@ def check_weights(
     name: str, # of the model, for messages
     model, # as it was loaded
     info, # of from_pretrained(..., output_loading_info=True)
+    whole: bool = False, # whether the file should hold the task head, too
 ):
     "Raises ValueError when a weight of the backbone is not in the file, or the file is of another kind of model."
     surplus, other_size = sorted(info["unexpected_keys"]), {key for key, *_ in info["mismatched_keys"]}
-    backbone = {n for n, _ in model.named_parameters()} - task_head_names(model)
-    lost = sorted((set(info["missing_keys"]) | other_size) & {n for n in backbone if "pooler." not in n})
+    unread = set(info["missing_keys"]) | other_size
+    if not whole: unread -= task_head_names(model)
+    lost = sorted(key for key in unread if "pooler." not in key) # a bare encoder may come without one
     for mark, advice in STRANGE_WEIGHTS.items():
         if strange := [key for key in surplus if mark in f".{key}."]:
             raise ValueError(f"the weights of {str(name)!r} hold {strange[0]}: {advice}")
@@ -341,7 +343,7 @@ def set_pooler(
     "Draw a pooler anew, or let the head read the mean over tokens; see `load_encoder`."
     layers = _pooler_layers(model)
     in_file = not any("pooler." in parameter for parameter in drawn)
-    was_mean = getattr(model.config, "lottery_pooler", None) == "mean" # saved by us
+    was_mean = reads_mean(model) # saved by us
     untrained = pooler == "auto" and in_file and not was_mean and any(not layer.bias.any() for layer in layers)
     if untrained or pooler == "new" or pooler == "mean" and not was_mean: _draw(layers, model.config.initializer_range)
     if pooler == "mean" or was_mean: mean_pooling(model)
