@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['WITHOUT_EFFECT', 'PREDICTIONS', 'LEFTOVER', 'LEFTOVER_DAYS', 'project_path', 'check_writable', 'plain', 'last_part',
-           'run_hash', 'same_number', 'folder_fingerprint', 'template_hash', 'environment', 'git_revision', 'checksum',
-           'write_record', 'read_record', 'damaged', 'predictions_file', 'save_predictions', 'seal', 'load_predictions',
-           'is_complete', 'clear_leftovers', 'record_folder', 'read_records', 'write_jsonl', 'read_jsonl']
+           'run_hash', 'same_number', 'folder_fingerprint', 'template_hash', 'check_parameters', 'environment',
+           'git_revision', 'checksum', 'write_record', 'read_record', 'damaged', 'predictions_file', 'save_predictions',
+           'seal', 'load_predictions', 'is_complete', 'clear_leftovers', 'record_folder', 'read_records', 'write_jsonl',
+           'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
-import hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
+import ast, difflib, hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -104,6 +105,41 @@ def template_hash(
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
             and not {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))]
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+
+# %% ../nbs/16_records.ipynb #d7f6d4a9
+def _assigned(source: str) -> dict: # name -> (value, comment behind it), of "name = literal  # comment"
+    comments = {number: line.partition("#")[2] for number, line in enumerate(source.splitlines(), 1)}
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    return {node.targets[0].id: (ast.literal_eval(node.value), comments[node.lineno]) for node in nodes}
+
+def check_parameters(
+    cells: list, # `In` of the kernel, right after the template's parameters and what papermill has put behind them
+):
+    "Raises ValueError for a parameter that a template does not have, and for a value of another kind than its default."
+    injected = [i for i, source in enumerate(cells) if source.startswith("# Parameters\n")]
+    if not injected: return # run by hand, as it stands
+    known, given = (_assigned(cells[injected[-1] + step]) for step in (-1, 0))
+    for name, (value, _) in given.items():
+        if name not in known: raise ValueError(_unknown_parameter(name, known))
+        default, comment = known[name]
+        kinds = _kinds_of(default)
+        if kinds and type(value) not in kinds and not (value is None and (default is None or "None" in comment)):
+            raise ValueError(f"parameter {name} is {value!r}, expected {kinds[0].__name__} as in {name} = {default!r}: "
+                             f"{_how_to_write(name, default)}")
+
+def _unknown_parameter(name, known):
+    near = difflib.get_close_matches(name, known, n=1, cutoff=.5)
+    return f"this template has no parameter {name!r}" + (f", did you mean {near[0]!r}?" if near else
+                                                         f", only {', '.join(known)}")
+
+def _kinds_of(default): # what fits beside a default, best first; (): anything does
+    if isinstance(default, bool): return (bool,)
+    if isinstance(default, (int, float)): return (type(default), int, float)
+    return (type(default),) if isinstance(default, (str, list, dict)) else ()
+
+def _how_to_write(name, default):
+    if isinstance(default, bool): return f"write -p {name} True or -p {name} False"
+    return f"write -p {name} {default}" if isinstance(default, (int, float, str)) else f"write -y '{name}: {json.dumps(default)}'"
 
 # %% ../nbs/16_records.ipynb #34d853fc
 def environment() -> dict:
