@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from numbers import Real
+from numbers import Integral, Real
 import pandas as pd, seaborn as sns, torch
 from torch import nn
 from transformers import TrainerCallback
 from . import __version__
 from .anatomy import MATRICES, Matrix, anatomy, layout_of, unwrap
 from .l1_penalty import backbone_pairs, check_no_decay, mean_gradients, pretrained_names, probe
-from .provenance import read_tensors, write_tensors
-from .tickets import architecture
+from .provenance import check_fields, check_tensors, read_tensors, write_tensors
+from .tickets import ARCHITECTURE, architecture
 
 # %% ../nbs/32_dominance.ipynb #91994bd6
 def with_bias(
@@ -95,7 +95,7 @@ def ticket_architecture(
 # %% ../nbs/32_dominance.ipynb #e803d183
 @dataclass(frozen=True, eq=False)
 class DominantTicket:
-    "Columns of matrices, most dominated first. Raises ValueError for negative or repeated dimensions."
+    "Columns of matrices, most dominated first. Raises ValueError for dimensions that are none, or repeated."
     dims: Mapping[str, list[int]] # Matrix.name -> inputs; `in_features`: bias; []: none
     architecture: Mapping = field(default_factory=dict) # of `ticket_architecture(model)`
     about: Mapping = field(default_factory=dict) # where it comes from: model, task, k, sigma, seed, …
@@ -103,15 +103,17 @@ class DominantTicket:
 
     def __post_init__(self):
         for name, dims in self.dims.items():
-            if len(set(dims)) < len(dims) or any(j < 0 for j in dims):
-                raise ValueError(f"{name} has the dimensions {list(dims)}: give each of them once, and none "
-                    f"below 0")
+            if not all(map(_is_dimension, dims)) or len(set(dims)) < len(dims):
+                raise ValueError(f"{name} has the dimensions {list(dims)}: give each of them once, whole numbers, "
+                    "and none below 0")
 
     def __len__(self): return sum(map(len, self.dims.values()))
     def __eq__(self, other): return isinstance(other, DominantTicket) and dict(self.dims) == dict(other.dims)
     def __repr__(self):
         about = "".join(f", {k}={v}" for k, v in self.about.items())
         return f"DominantTicket({len(self)} columns of {len(self.dims)} matrices{about})"
+
+def _is_dimension(j) -> bool: return isinstance(j, Integral) and not isinstance(j, bool) and 0 <= j < 2**31
 
 # %% ../nbs/32_dominance.ipynb #4b610b3e
 def top(
@@ -197,27 +199,37 @@ def dominated_dims(
 
 # %% ../nbs/32_dominance.ipynb #e2f6b1c5
 DOMINANT_FORMAT = "lottery_nb dominant ticket 1"
+_FIELDS = {"names": list[str], "architecture": ARCHITECTURE, "about": dict, "version": str}
+
+def _dominant_ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> DominantTicket: # what a file holds
+    check_fields(about, _FIELDS)
+    check_tensors(tensors, {"dims": (int, "n"), "counts": (int, "m")})
+    names, counts = about.pop("names"), tensors["counts"].tolist()
+    if len({*names}) < len(names) or len(names) != len(counts):
+        raise ValueError(f"it names {len({*names})} matrices, and counts the columns of {len(counts)}")
+    if min(counts, default=0) < 0 or sum(counts) != len(tensors["dims"]):
+        raise ValueError(f"it has {len(tensors['dims'])} columns, but counts {sum(counts)}")
+    columns = [part.tolist() for part in tensors["dims"].split(counts)]
+    return DominantTicket(dict(zip(names, columns)), **about)
 
 def save(
     self: DominantTicket,
     path: str | os.PathLike,
 ):
-    "Write one safetensors file, in place only when it is complete."
+    "Write one safetensors file whole. Raises ValueError for fields of other types, OSError for a full disk."
     dims = torch.tensor([j for dims in self.dims.values() for j in dims], dtype=torch.int32)
     counts = torch.tensor([len(dims) for dims in self.dims.values()], dtype=torch.int32)
     about = dict(names=list(self.dims), architecture=dict(self.architecture), about=dict(self.about),
         version=self.version)
-    write_tensors(path, dict(dims=dims, counts=counts), about, DOMINANT_FORMAT)
+    write_tensors(path, dict(dims=dims, counts=counts), about, DOMINANT_FORMAT, _dominant_ticket)
 
 # %% ../nbs/32_dominance.ipynb #c43dd6f6
 def load(
     path: str | os.PathLike,
     model: nn.Module | None = None, # that it has to fit
 ) -> DominantTicket:
-    "Read a ticket. Raises ValueError for a damaged or foreign file, or one that does not fit `model`."
-    stored, tensors = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again")
-    columns = [part.tolist() for part in tensors["dims"].split(tensors["counts"].tolist())]
-    ticket = DominantTicket(dict(zip(stored.pop("names"), columns)), **stored)
+    "Read a ticket. Raises ValueError for a damaged, foreign or forged file, or one that does not fit `model`."
+    ticket = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again", _dominant_ticket)
     if model is not None: check_ticket(model, ticket)
     return ticket
 
