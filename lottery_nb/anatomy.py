@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MATRICES', 'LAYOUTS', 'SHARED', 'HEADS', 'FAMILIES', 'Matrix', 'Layer', 'Anatomy', 'Layout', 'register_family',
            'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch', 'task_head_names', 'layer_stack',
-           'mean_pooling', 'reads_mean']
+           'mean_pooling', 'reads_mean', 'check_plain', 'check_own_weights']
 
 # %% ../nbs/00_anatomy.ipynb #f5f0e847
 from collections.abc import Iterator
@@ -113,10 +113,16 @@ def unwrap(
     "Find the transformers model inside its wrappers. Raises ValueError when there is none."
     inner = model
     while not isinstance(inner, PreTrainedModel):
-        inner = getattr(inner, "_orig_mod", getattr(inner, "module", None))
-        if inner is None:
-            raise ValueError(f"{type(model).__name__} is no transformers model and wraps none: pass one")
+        outer, inner = inner, getattr(inner, "_orig_mod", getattr(inner, "module", None))
+        if inner is None: raise ValueError(_no_model(outer))
     return inner
+
+def _no_model(found: nn.Module) -> str:
+    name = type(found).__name__
+    if not hasattr(found, "peft_config"): return f"{name} is no transformers model and wraps none: pass one"
+    how = "merge_and_unload" if hasattr(found, "merge_and_unload") else "get_base_model"
+    return (f"{name} is a transformers model with a PEFT adapter, and only plain ones are taken apart: pass "
+        f"model.{how}()")
 
 def layout_of(model_type: str) -> Layout:
     "Where a family keeps its matrices. Raises ValueError if it is unknown or its layers share weights."
@@ -135,6 +141,10 @@ def _matrix(layer: nn.Module, layout: Layout, kind: str, prefix: str) -> Matrix:
         raise ValueError(f"no {kind} at {prefix}.{home}: correct the path in register_family") from e
     if not hasattr(linear, "in_features"):
         raise ValueError(f"{prefix}.{home} is a {type(linear).__name__}, but a matrix has to be an nn.Linear")
+    shape = linear.out_features, linear.in_features
+    if getattr(getattr(linear, "weight", None), "shape", None) != shape:
+        raise ValueError(f"{prefix}.{home} is a {type(linear).__name__} that does not keep its weight as {shape} "
+            "numbers, as in a quantised model: load the model unquantised")
     parts = [p for k in MATRICES if (p := getattr(layout, k)).split("/")[0] == home]
     height = len(linear.weight) // len(parts)
     rows = slice(parts.index(path) * height, (parts.index(path) + 1) * height) if "/" in path else None
@@ -162,8 +172,17 @@ def anatomy(
     modules = model.base_model.get_submodule(layout.layers)
     n_heads = config.num_attention_heads
     layers = [_layer(module, layout, f"{layout.layers}.{i}", n_heads) for i, module in enumerate(modules)]
+    _check_apart(layers)
     return Anatomy(config.model_type, model.base_model, layers, len(layers), n_heads,
         layers[0].attention_output.in_features // n_heads, layout.pre_norm)
+
+def _check_apart(layers: list[Layer]):
+    owners = {}
+    for i, layer in enumerate(layers):
+        for m in layer.matrices().values():
+            if (owner := owners.setdefault(m.module, i)) != i:
+                raise ValueError(f"{m.name} is the module of layer {owner}, too: the layers share one set of weights, "
+                    "so no layer can be pruned or tuned alone")
 
 # %% ../nbs/00_anatomy.ipynb #9b004c0d
 HEADS = {"base": AutoModel, "sequence": AutoModelForSequenceClassification,
@@ -267,3 +286,28 @@ def mean_pooling(
 
 def reads_mean(model) -> bool: # as its config says, from when it was saved
     return getattr(unwrap(model).config, "lottery_pooler", None) == "mean"
+
+# %% ../nbs/00_anatomy.ipynb #dc0622d1
+def check_plain(
+    matrix: Matrix,
+):
+    "Raises ValueError for a matrix that is no nn.Linear of floating-point numbers."
+    module, weight = matrix.module, matrix.module.weight
+    if type(module) is nn.Linear and type(weight) is nn.Parameter and weight.is_floating_point(): return
+    kind = f"{type(module).__module__}.{type(module).__qualname__} with a {type(weight).__name__} of {weight.dtype}"
+    raise ValueError(f"{matrix.name} is a {kind}, no plain nn.Linear of floating-point numbers: merge what was added "
+        "to it (PEFT's merge_and_unload, merge_columns), and load quantised weights unquantised")
+
+def check_own_weights(
+    layers: list[Layer], # of one model
+):
+    "Raises ValueError for a weight or bias that two matrices share."
+    owners = {}
+    for i, layer in enumerate(layers):
+        for m in layer.matrices().values():
+            for p in m.module.parameters():
+                owner, rows = owners.setdefault(id(p), (i, []))
+                if owner != i or m.rows in rows: # parts of a fused projection have rows of their own
+                    raise ValueError(f"{m.name} shares its weights with layer {owner}: "
+                        "tied matrices cannot be cut or tuned apart")
+                rows.append(m.rows)

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['BESIDE', 'VARIANT', 'MANIFEST', 'COMPACT_FORMAT', 'kept_rows', 'shrink', 'OutputBias', 'NoHeads', 'NoFFN',
            'ResidualNorm', 'Beside', 'cut_heads', 'drop_heads', 'drop_ffn', 'Compaction', 'compaction_of', 'cut',
-           'check_cuttable', 'check_own_weights', 'outputs_of', 'try_out', 'compact', 'quiet', 'describe_compaction',
-           'count_flops', 'new_folder', 'new_file', 'save_compact', 'file_hash', 'write_manifest', 'read_manifest',
-           'head_class', 'with_cut', 'load_compact', 'check_loaded', 'local_folder', 'push_compact', 'need_onnx',
-           'export_batch', 'run_onnx', 'check_onnx', 'export_onnx', 'quantize_onnx']
+           'check_cuttable', 'outputs_of', 'try_out', 'compact', 'quiet', 'describe_compaction', 'count_flops',
+           'save_compact', 'file_hash', 'write_manifest', 'read_manifest', 'head_class', 'with_cut', 'load_compact',
+           'check_loaded', 'local_folder', 'push_compact', 'need_onnx', 'export_batch', 'run_onnx', 'check_onnx',
+           'export_onnx', 'quantize_onnx']
 
 # %% ../nbs/08_compaction.ipynb #349b2be7
-import copy, hashlib, importlib.util, inspect, logging, os, shutil, statistics, tempfile, time, uuid, warnings
+import copy, hashlib, importlib.util, inspect, logging, os, statistics, time, warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
 from . import __version__
-from .anatomy import (FAMILIES, HEADS, Layer, Layout, anatomy, layout_of, mean_pooling, reads_mean,
-                                tiny_batch, unwrap)
+from .anatomy import (FAMILIES, HEADS, Layer, Layout, anatomy, check_own_weights, check_plain, layout_of,
+                                mean_pooling, reads_mean, tiny_batch, unwrap)
 from .masking import Mask, check_mask, masked
-from .provenance import read_tensors, write_tensors
-from .tickets import architecture
+from .provenance import check_fields, check_tensors, read_tensors, write_tensors, written_whole
+from .tickets import ARCHITECTURE, architecture
 
 # %% ../nbs/08_compaction.ipynb #c0e4fef5
 def kept_rows(
@@ -202,30 +202,14 @@ def check_cuttable(
     for i, layer in enumerate(layers):
         if layer.attention_output.module._forward_pre_hooks or layer.ffn_out.module._forward_hooks:
             raise ValueError(f"layer {i} has a gate on it: leave the `masked` block before cutting")
+    for layer in layers:
+        for matrix in layer.matrices().values(): check_plain(matrix)
     check_own_weights(layers)
 
 def _already(done: Mask, mask: Mask) -> str:
     both = f", {done & mask!r}," if isinstance(mask, Mask) and mask.shape == done.shape else ""
     return (f"this model is already compacted to {done!r}: cut the original once, with the composed mask "
         f"`model.compaction.mask & mask`{both} instead")
-
-# %% ../nbs/08_compaction.ipynb #33cddac2
-def check_own_weights(
-    layers: list[Layer], # of one model
-):
-    "Raises ValueError for a matrix that is no plain Linear, or a weight or bias that two of them share."
-    owners = {}
-    for i, layer in enumerate(layers):
-        for m in layer.matrices().values():
-            if type(m.module) is not nn.Linear:
-                raise ValueError(f"{m.name} is a {type(m.module).__name__}, no plain nn.Linear: merge or "
-                    "remove adapters and quantisation before cutting")
-            for p in m.module.parameters():
-                owner, rows = owners.setdefault(id(p), (i, []))
-                if owner != i or m.rows in rows: # parts of a fused projection have rows of their own
-                    raise ValueError(f"{m.name} shares its weights with layer {owner}: "
-                        "tied matrices cannot be cut apart")
-                rows.append(m.rows)
 
 # %% ../nbs/08_compaction.ipynb #aa196c92
 def outputs_of(
@@ -318,33 +302,6 @@ def _milliseconds(model, batch) -> float:
     wait(); start = time.perf_counter(); outputs_of(model, batch); wait()
     return 1000 * (time.perf_counter() - start)
 
-# %% ../nbs/08_compaction.ipynb #c0d6f920
-@contextmanager
-def new_folder(
-    path: str | os.PathLike, # must not exist yet
-) -> Iterator[Path]: # a folder to fill
-    "A folder that is there complete or not at all. Raises ValueError when there is one already."
-    path = Path(path)
-    if path.exists(): raise ValueError(f"{path} exists: give a new folder, or remove that one first")
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    part.mkdir(parents=True)
-    try:
-        yield part
-        part.rename(path)
-    finally: shutil.rmtree(part, ignore_errors=True)
-
-@contextmanager
-def new_file(
-    path: str | os.PathLike, # must not exist yet
-) -> Iterator[Path]: # a file to write, and others beside it
-    "A file that is there complete or not at all. Raises ValueError when there is one already."
-    path = Path(path)
-    if path.exists(): raise ValueError(f"{path} exists: give a new file, or remove that one first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as part:
-        yield Path(part)/path.name
-        for file in sorted(Path(part).iterdir(), reverse=True): file.replace(path.parent/file.name)
-
 # %% ../nbs/08_compaction.ipynb #80dbf72d
 VARIANT = "compact" # of the weights: model.compact.safetensors
 MANIFEST = "compaction.safetensors" # masks, and a checksum of every file
@@ -359,11 +316,11 @@ def save_compact(
     push_to: str | None = None, # a repository on the hub, "user/name"
     private: bool | None = None, # whether that is made private; None: as the account has it
 ):
-    "Save a cut model. Raises ValueError for a whole model, or a folder that exists."
+    "Save a cut model. Raises ValueError for a whole model, or a folder that exists, OSError for a full disk."
     inner = unwrap(model)
     if compaction_of(inner) is None:
         raise ValueError("this model is whole: cut it with compact(model, mask), or use save_pretrained")
-    with new_folder(path) as folder, quiet():
+    with written_whole(path, new=True) as folder, quiet():
         inner.save_pretrained(folder, variant=VARIANT, max_shard_size=max_shard_size)
         if tokenizer is not None: tokenizer.save_pretrained(folder)
         write_manifest(folder, inner)
@@ -385,7 +342,13 @@ def write_manifest(
     files = {p.relative_to(folder).as_posix(): file_hash(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     about = dict(model_class=type(model).__name__, architecture=dict(done.architecture), files=files,
         version=__version__)
-    write_tensors(folder/MANIFEST, {"heads": done.mask.heads, "ffns": done.mask.ffns}, about, COMPACT_FORMAT)
+    tensors = {"heads": done.mask.heads, "ffns": done.mask.ffns}
+    write_tensors(folder/MANIFEST, tensors, about, COMPACT_FORMAT, _manifest)
+
+def _manifest(about: dict, tensors: Mapping[str, torch.Tensor]) -> tuple[dict, Mask]: # what a file holds
+    check_fields(about, {"model_class": str, "architecture": ARCHITECTURE, "files": dict[str, str], "version": str})
+    check_tensors(tensors, {"heads": (bool, "LH"), "ffns": (bool, "L")})
+    return about, Mask(**tensors)
 
 # %% ../nbs/08_compaction.ipynb #f5598f8b
 def read_manifest(
@@ -393,7 +356,7 @@ def read_manifest(
 ) -> tuple[Mask, dict]: # and what `write_manifest` wrote
     "Check every file of a folder. Raises ValueError for one that is missing, truncated, altered or foreign."
     again = "copy or download the whole folder again"
-    about, tensors = read_tensors(folder/MANIFEST, COMPACT_FORMAT, "compact model", again)
+    about, mask = read_tensors(folder/MANIFEST, COMPACT_FORMAT, "compact model", again, _manifest)
     for name, wanted in about["files"].items():
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is missing: {again}")
         if file_hash(folder/name) != wanted:
@@ -401,7 +364,7 @@ def read_manifest(
     loadable = {p.name for pattern in ("*.safetensors*", "adapter_*") for p in folder.glob(pattern)}
     if strays := sorted(loadable - about["files"].keys() - {MANIFEST}):
         raise ValueError(f"{folder/strays[0]} was not saved with this model: take it out of the folder")
-    return Mask(tensors["heads"], tensors["ffns"]), about
+    return mask, about
 
 # %% ../nbs/08_compaction.ipynb #4903f685
 def head_class(
@@ -567,13 +530,13 @@ def export_onnx(
     *,
     tolerance: float = 1e-4, # largest difference to onnxruntime's outputs, relative where they exceed 1
 ):
-    "Export in float32, batch and length free. Raises ValueError, ImportError, RuntimeError when it differs."
+    "Export in float32, batch and length free. Raises ValueError, ImportError, OSError, RuntimeError if it differs."
     need_onnx()
     plain = copy.deepcopy(unwrap(model)).float().cpu().eval()
     inputs = export_batch(plain, 2, 7)
     names = dict(input_names=list(inputs), output_names=list(outputs_of(plain, inputs)))
     free = {name: {0: "batch", 1: "length"} for name in inputs}
-    with new_file(path) as part, _hushed():
+    with written_whole(path, new=True) as part, _hushed():
         program = torch.onnx.export(plain, kwargs=inputs, dynamo=True, verbose=False, dynamic_shapes=free,
             **names)
         for node in program.model.graph: node.metadata_props.clear() # stack traces with this machine's paths
@@ -585,10 +548,10 @@ def quantize_onnx(
     source: str | os.PathLike, # from `export_onnx`
     target: str | os.PathLike, # a new file
 ):
-    "Write int8 weights with onnxruntime's own tool. Raises ValueError for a file that exists, ImportError."
+    "Write int8 weights with onnxruntime's own tool. Raises ValueError for a file that exists, ImportError, OSError."
     need_onnx()
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     model = onnx.load(source)
     del model.graph.value_info[:] # stale where the exporter turned a weight round; the tool infers them anew
-    with new_file(target) as part, _hushed(): quantize_dynamic(model, part, weight_type=QuantType.QInt8)
+    with written_whole(target, new=True) as part, _hushed(): quantize_dynamic(model, part, weight_type=QuantType.QInt8)

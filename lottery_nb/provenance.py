@@ -110,25 +110,27 @@ def check_fields(
 # %% ../nbs/05_provenance.ipynb #5724f227
 def check_tensors(
     tensors: Mapping[str, torch.Tensor],
-    wanted: Mapping[str, tuple], # name or pattern -> kind: bool, int, float or None; sizes: "LH", or None
+    wanted: Mapping[str, tuple], # name or pattern -> kind: bool, int, float or None; sizes: "LH", (3, "H") or None
 ):
     "Raises ValueError unless these tensors are there, of these kinds and shapes, and no others."
     if missing := [name for name in wanted if "*" not in name and name not in tensors]:
         raise ValueError(f"it has no tensor {missing[0]!r}")
     sizes = {}
     for name, t in sorted(tensors.items()):
-        found = [wanted[pattern] for pattern in wanted if fnmatchcase(name, pattern)]
+        found = [name] if name in wanted else [pattern for pattern in wanted if fnmatchcase(name, pattern)]
         if not found: raise ValueError(f"it has a strange tensor {name!r}")
-        kind, letters = found[0]
+        kind, letters = wanted[found[0]]
         if kind not in (None, _kind(t)):
             raise ValueError(f"its tensor {name!r} is {t.dtype}, expected {kind.__name__}")
         if letters is not None and not _same_sizes(t.shape, letters, sizes):
-            raise ValueError(f"its tensor {name!r} is {tuple(t.shape)}, expected ({', '.join(letters)}) with {sizes}")
+            wished = ", ".join(map(str, letters))
+            raise ValueError(f"its tensor {name!r} is {tuple(t.shape)}, expected ({wished}) with {sizes}")
 
 def _kind(t: torch.Tensor) -> type: return bool if t.dtype == torch.bool else float if t.is_floating_point() else int
 
 def _same_sizes(shape, letters: str, sizes: dict) -> bool: # letter -> size, as far as it is known
-    return len(shape) == len(letters) and all(sizes.setdefault(a, n) == n for a, n in zip(letters, shape))
+    known = [a if isinstance(a, int) else sizes.setdefault(a, n) for a, n in zip(letters, shape)]
+    return len(letters) == len(shape) and known == [*shape]
 
 # %% ../nbs/05_provenance.ipynb #b912c40f
 DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bfloat16, torch.float16,
