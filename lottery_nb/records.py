@@ -18,6 +18,7 @@ import numpy as np, pandas as pd, torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from . import __version__
+from .provenance import from_json, written_whole
 
 # %% ../nbs/16_records.ipynb #e1d70a17
 def project_path(
@@ -153,7 +154,7 @@ def git_revision(
     folder=".", # relative to the project's root
 ) -> str | None:
     "The commit that `folder` is at; None outside git."
-    ask = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    ask = ["git", "-c", "core.fsmonitor=false", "rev-parse", "--verify", "HEAD"] # reads a reference and no file
     try: told = subprocess.run(ask, cwd=project_path(folder), capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError): return None
     return told.stdout.strip()
@@ -168,10 +169,10 @@ def write_record(
     folder, # of the run, as `record_folder` gives it
     record: dict, # see `plain`
 ):
-    "Write record.json. Raises TypeError for something that JSON cannot hold."
+    "Write record.json. Raises TypeError for something that JSON cannot hold, OSError for a full disk."
     record = plain(record)
     text = json.dumps({**record, "checksum": checksum(record)}, indent=1, allow_nan=False)
-    (project_path(folder) / "record.json").write_text(text + "\n", encoding="utf-8")
+    with written_whole(project_path(folder) / "record.json") as part: part.write_text(text + "\n", encoding="utf-8")
 
 # %% ../nbs/16_records.ipynb #d0241031
 def read_record(
@@ -180,7 +181,7 @@ def read_record(
     "Read record.json. Raises ValueError when it is not there, cut off, or altered."
     file = project_path(folder) / "record.json"
     if not file.is_file(): raise ValueError(f"there is no record in {str(folder)!r}: has the run finished?")
-    try: record = json.loads(file.read_text(encoding="utf-8"))
+    try: record = from_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error: raise ValueError(damaged(file, "is not whole")) from error
     if not isinstance(record, dict) or record.pop("checksum", None) != checksum(record):
         raise ValueError(damaged(file, "was altered"))
@@ -292,17 +293,17 @@ def write_jsonl(
     frame: pd.DataFrame, # one row per line
     path, # .jsonl
 ):
-    "Write a frame as JSON lines, NaN as null. Raises TypeError for a value that JSON cannot hold."
+    "Write a frame as JSON lines, NaN as null. Raises TypeError for a value that JSON cannot hold, OSError."
     lines = [json.dumps(plain(row), allow_nan=False, ensure_ascii=False) for row in frame.to_dict("records")]
-    project_path(path).write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+    with written_whole(project_path(path)) as part: part.write_bytes("".join(line + "\n" for line in lines).encode())
 
 def read_jsonl(
     path, # .jsonl
 ) -> pd.DataFrame:
     "Read JSON lines as a frame. Raises ValueError naming the line that is not whole."
     rows = []
-    for i, line in enumerate(project_path(path).read_text(encoding="utf-8").splitlines(), 1):
-        try: rows.append(json.loads(line))
+    for i, line in enumerate(project_path(path).read_bytes().splitlines(), 1):
+        try: rows.append(from_json(line.decode()))
         except ValueError as error:
             raise ValueError(f"line {i} of {Path(path).name} is not JSON: restore the file") from error
     return pd.DataFrame(rows)
