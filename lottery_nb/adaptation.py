@@ -20,7 +20,7 @@ from torch import nn
 from .anatomy import anatomy
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
-from .provenance import read_tensors, sha256_of, write_tensors
+from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
 from .records import check_writable, is_complete, record_folder, write_record
 from .rewinding import Run, read_rows, result_record, save_logits
 from .sharing import MultiTaskResult, place_of, pruned_counts
@@ -68,15 +68,19 @@ class Source:
     def content(self) -> str: return sha256_of(self.label, {**self.weights, **_mask_tensors(self.mask)}) # a hash
     def save(self, path): # one safetensors file
         about = {"label": self.label, "model": self.model_name}
-        write_tensors(path, {**self.weights, **_mask_tensors(self.mask)}, about, SOURCE_FORMAT)
+        write_tensors(path, {**self.weights, **_mask_tensors(self.mask)}, about, SOURCE_FORMAT, _source)
     @classmethod
     def load(cls, path) -> "Source":
-        "Read one back. Raises ValueError for a damaged file."
-        about, tensors = read_tensors(path, SOURCE_FORMAT, "source", "make it again")
-        mask = Mask(tensors.pop("mask.heads"), tensors.pop("mask.ffns"))
-        return cls(about["label"], about["model"], tensors, mask)
+        "Read one back. Raises ValueError for a damaged or forged file."
+        return read_tensors(path, SOURCE_FORMAT, "source", "make it again", _source)
 
 def _mask_tensors(mask): return {"mask.heads": mask.heads, "mask.ffns": mask.ffns}
+
+def _source(about: dict, tensors: dict) -> Source: # what a file holds
+    check_fields(about, {"label": str, "model": str})
+    check_tensors(tensors, {"mask.heads": (bool, "LH"), "mask.ffns": (bool, "L"), "*": (None, None)})
+    mask = Mask(tensors.pop("mask.heads"), tensors.pop("mask.ffns"))
+    return Source(about["label"], about["model"], tensors, mask)
 
 # %% ../nbs/42_adaptation.ipynb #bee8a51a
 def source_of(
@@ -137,9 +141,11 @@ def adapted_start(
     task: Task, # the target
     seed: int = 0, # of the task head
 ) -> tuple: # model, cut to the source's mask; tokenizer
-    "Put a fresh head on a source."
+    "Put a fresh head on a source. Raises ValueError for one of another encoder."
     model, tokenizer = load_encoder(source.model_name, task, seed=seed)
-    model.base_model.load_state_dict(source.weights)
+    try: model.base_model.load_state_dict(source.weights)
+    except RuntimeError as error:
+        raise ValueError(f"the source {source.label!r} has other weights than {source.model_name!r}: make it again") from error
     return (model if source.mask == Mask.full(*_shape(model)) else compact(model, source.mask)), tokenizer
 
 def adapt(
