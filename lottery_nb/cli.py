@@ -86,6 +86,7 @@ def lottery_compact(
     asked = parser.parse_args(argv)
     try: cut_and_save(asked.model, asked.ticket, asked.out, asked.onnx)
     except (ValueError, ConnectionError, ImportError, FileNotFoundError, RuntimeError) as error: parser.error(str(error))
+    except OSError as error: parser.exit(1, f"{parser.prog}: error: {error}\n") # nothing is wrong with what was asked
 
 def cut_and_save(
     model: str, # a folder, a hub id, or "pocket"
@@ -93,7 +94,7 @@ def cut_and_save(
     out: str, # a new folder
     onnx: bool = False, # also write model.onnx
 ):
-    "Do what `lottery_compact` was asked for. Raises ValueError, ConnectionError, ImportError."
+    "Do what `lottery_compact` was asked for. Raises ValueError, ConnectionError, ImportError, OSError."
     if Path(out).exists(): raise ValueError(f"{out} exists: give a new folder, or remove that one first")
     if not Path(ticket).is_file(): raise ValueError(f"there is no ticket file {ticket}: Ticket.save writes one")
     if onnx: need_onnx()
