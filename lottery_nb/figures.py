@@ -33,6 +33,7 @@ PALETTE = {"winning": "#0b5394", "random": "#de8f05", # blue, orange
 MARKERS = {"winning": "o", "random": "s", "losing": "^"}
 DASHES = {"winning": "", "random": (3, 1, 1, 1), "losing": (2, 1)} # "" is a solid line
 METRIC_NAMES = {"accuracy": "accuracy", "f1": "F1", "matthews_correlation": "Matthews correlation",
+                "accuracy_matched": "accuracy, matched", "accuracy_mismatched": "accuracy, mismatched",
                 "pearson": "Pearson correlation", "spearmanr": "Spearman correlation"}
 
 # %% ../nbs/54_figures.ipynb #c9499a24
@@ -454,7 +455,7 @@ def sharing_figure(
 ) -> plt.Figure:
     "Draw what each method gains over single-task models, by task. Raises ValueError."
     check_frame(frame, ("method", "task", "seed", "score"))
-    points = by_metric(frame)
+    points = by_metric(frame).assign(result=lambda rows: rows.result.str.replace(" ", "\n"))
     wide = points.pivot_table(index=["result", "seed"], columns="method", values="points", sort=False)
     if "single task" not in wide: raise ValueError(f"methods are {list(wide)}: 'single task', to compare with, is missing")
     gains = wide.drop(columns="single task").sub(wide["single task"], axis=0).reset_index(level="result")
