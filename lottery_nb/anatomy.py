@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MATRICES', 'LAYOUTS', 'SHARED', 'HEADS', 'FAMILIES', 'Matrix', 'Layer', 'Anatomy', 'Layout', 'register_family',
-           'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch', 'task_head_names', 'layer_stack',
-           'mean_pooling', 'reads_mean', 'check_plain', 'check_own_weights']
+           'unwrap', 'layout_of', 'anatomy', 'tiny_model', 'tiny_batch', 'longest_input', 'task_head_names',
+           'layer_stack', 'mean_pooling', 'reads_mean', 'check_plain', 'check_own_weights']
 
 # %% ../nbs/00_anatomy.ipynb #f5f0e847
 from collections.abc import Iterator
@@ -233,6 +233,17 @@ def tiny_batch(
     ids = torch.randint(5, model.config.vocab_size, (n, length), generator=generator)
     mask = (torch.arange(length) < length - torch.arange(n)[:, None]).long()
     return dict(input_ids=torch.where(mask.bool(), ids, model.config.pad_token_id), attention_mask=mask)
+
+# %% ../nbs/00_anatomy.ipynb #ab0e527d
+def longest_input(
+    model: nn.Module, # a transformers encoder, bare or under any task head, compiled or wrapped too
+) -> int: # tokens, special ones included
+    "How many tokens a model can read at once."
+    model = unwrap(model)
+    for name, table in model.base_model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
+            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    return model.config.max_position_embeddings
 
 # %% ../nbs/00_anatomy.ipynb #524192bd
 def task_head_names(
