@@ -25,7 +25,7 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerState
-from .anatomy import Anatomy, Layer, anatomy
+from .anatomy import Anatomy, Layer, anatomy, longest_input
 from .compaction import BESIDE, Beside, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
@@ -377,7 +377,7 @@ def encode_tasks(
     max_length: int = 128, # tokens; never more than the encoder has positions
 ) -> list[Encoded]: # one per task
     "Tokenise all tasks for a model."
-    length = min(max_length, shared.model.config.max_position_embeddings)
+    length = min(max_length, longest_input(shared.model))
     return [task.encode(shared.tokenizer, length) for task in shared.tasks]
 
 def input_columns(model: nn.Module, encoded: Encoded) -> list[str]:

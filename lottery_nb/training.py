@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from .anatomy import layout_of, mean_pooling, reads_mean, task_head_names
+from .anatomy import layout_of, longest_input, mean_pooling, reads_mean, task_head_names
 from .compaction import quiet
 from .masking import check_mask, masked
 from .pocket import pocket_path
@@ -243,6 +243,7 @@ def load_encoder(
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(f"the tokenizer of {str(name)!r} knows {len(tokenizer)} tokens, its encoder "
                          f"{model.config.vocab_size}: they do not belong together")
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model))
     model.lottery = LoadedEncoder(str(name), tokenizer)
     return model, tokenizer
 
@@ -604,7 +605,7 @@ def fine_tune(
     check_run(model, task, config, mask, tokenizer, device)
     set_head_dropout(model, head_dropout(task.name) if config.head_dropout is None else config.head_dropout)
     folder, checkpoint = open_run(out_dir, config, resume)
-    encoded = task.encode(tokenizer, min(config.max_length, model.config.max_position_embeddings))
+    encoded = task.encode(tokenizer, min(config.max_length, longest_input(model)))
     best = KeepBest(chosen_by(task, config), config.patience, folder and folder / "best.safetensors")
     cpu = device == "cpu" or not torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
