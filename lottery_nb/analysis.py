@@ -52,6 +52,8 @@ def task_shares(
     shapes = {task: tuple(s.heads.shape) for task, s in scores.items()}
     if len(set(shapes.values())) > 1: raise ValueError(f"scores are of different models, (layers, heads) are {shapes}")
     for task, s in scores.items():
+        if min(s.heads.min(), s.ffns.min()) < 0:
+            raise ValueError(f"some scores of {task} are negative, and a whole has no negative parts: score by another criterion")
         if not min(s.heads.mean(), s.ffns.mean()) > 0: raise ValueError(f"the scores of {task} are all zero or not finite: score it again")
     def parts(kind):
         each = torch.stack([getattr(s, kind) / getattr(s, kind).mean() for s in scores.values()]).double().numpy()
