@@ -6,8 +6,8 @@
 __all__ = ['PALETTE', 'MARKERS', 'DASHES', 'METRIC_NAMES', 'HEADINGS', 'BARS', 'METHOD_COLOURS', 'metric_columns', 'result_names',
            'by_metric', 'check_frame', 'metric_label', 'phase_transition_figure', 'ticket_gains', 'size_figure',
            'result_lines', 'results', 'spread', 'results_table', 'gain_figure', 'mask_figure', 'pooled',
-           'out_weighted_figure', 'method_looks', 'convergence_figure', 'jaccard_figure', 'methods_table',
-           'adaptation_table', 'adaptation_figure', 'sharing_table', 'sharing_figure', 'shares_figure',
+           'out_weighted_figure', 'out_weighted_grid', 'method_looks', 'convergence_figure', 'jaccard_figure',
+           'methods_table', 'adaptation_table', 'adaptation_figure', 'sharing_table', 'sharing_figure', 'shares_figure',
            'shares_heatmap', 'variance_figure', 'rate_figure']
 
 # %% ../nbs/54_figures.ipynb #96807361
@@ -22,6 +22,7 @@ from matplotlib.patches import Patch, Wedge
 
 from .analysis import TaskShares
 from .anatomy import MATRICES
+from .dominance import place_of
 from .importance import Importance
 from .masking import Mask
 from .rewinding import best_rows
@@ -332,6 +333,38 @@ def out_weighted_figure(
         ax.set(title=f"{kind}: {100 * np.mean(maps[kind]):.2g} % out-weighted", xlabel="input dimension, bias last",
                ylabel="output")
     fig.suptitle(title)
+    return fig
+
+# %% ../nbs/54_figures.ipynb #d1f62bab
+def _count_maps(counts, family): # Matrix.name -> (columns,) becomes kind -> (layers, columns)
+    by_kind = {}
+    for name, column_counts in counts.items():
+        layer, kind = place_of(name, family)
+        by_kind.setdefault(kind, {})[layer] = np.asarray(column_counts, float)
+    return {kind: np.stack([rows[i] for i in sorted(rows)]) for kind, rows in by_kind.items()}
+
+def out_weighted_grid(
+    counts: dict, # task -> Matrix.name -> (columns,) out-weighted parameters of each, as `find_ticket` keeps them
+    family: str = "bert", # config.model_type
+    columns: int = 160, # pixels across a panel, at most
+) -> plt.Figure:
+    "Draw where out-weighted parameters lie, tasks x kinds of matrices x layers x input dimensions (Figure 2)."
+    maps = {task: _count_maps(found, family) for task, found in counts.items()}
+    kinds = [kind for kind in MATRICES if kind in next(iter(maps.values()))]
+    size = (1.9 * len(kinds) + .6, 1.25 * len(maps) + .7)
+    fig, grid = plt.subplots(len(maps), len(kinds), figsize=size, layout="constrained", squeeze=False)
+    shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
+    for (task, kind), ax in zip(product(maps, kinds), grid.flatten()):
+        rows = maps[task][kind] # (layers, columns)
+        pixels = np.stack([part.max(1) for part in np.array_split(rows, min(columns, rows.shape[1]), axis=1)], axis=1)
+        top = max(pixels.max(), 1e-9)
+        ax.imshow(pixels / top, aspect="auto", cmap=shades, vmin=0, vmax=1, interpolation="nearest",
+                  extent=(-.5, rows.shape[1] - .5, len(rows) - .5, -.5))
+        ax.set(yticks=[0, len(rows) - 1], xticks=[0, rows.shape[1] - 1])
+        ax.tick_params(labelsize=7)
+        if ax in grid[0]: ax.set_title(kind, fontsize=9)
+        if kind == kinds[0]: ax.set_ylabel(f"{task}\nlayer", fontsize=8)
+    fig.supxlabel("input dimension, bias last", fontsize=9)
     return fig
 
 # %% ../nbs/54_figures.ipynb #d4756ef9
