@@ -4,25 +4,24 @@
 
 # %% auto #0
 __all__ = ['NLI', 'RTE', 'PAIR', 'PREMISE', 'REAL_TASKS', 'POCKET', 'TASKS', 'READERS', 'ROLES', 'MISSING', 'Known', 'glue',
-           'known_task', 'read_csv', 'read_json', 'read_parquet', 'read_file', 'choose_splits', 'table_of',
-           'take_splits', 'read_folder', 'check_hub', 'read_hub', 'check_columns', 'plain', 'text_column',
-           'infer_label_names', 'real_labels', 'class_labels', 'unknown_labels', 'check_labels', 'prepare',
-           'selection_rows', 'train_rows', 'PadToLongest', 'Encoded', 'as_dataset', 'encode_rows', 'tokenizer_key',
-           'content_hash', 'Task', 'decide', 'score_task', 'encode_task', 'task_batches', 'own_task', 'own_tables',
-           'own_label_names', 'choose_metric', 'read_source', 'join_parts', 'load_task', 'build_task', 'server_words',
-           'check_submission', 'submission']
+           'known_task', 'read_file', 'choose_splits', 'table_of', 'take_splits', 'read_folder', 'check_hub',
+           'read_hub', 'check_columns', 'plain', 'text_column', 'infer_label_names', 'real_labels', 'class_labels',
+           'unknown_labels', 'check_labels', 'prepare', 'selection_rows', 'train_rows', 'PadToLongest', 'Encoded',
+           'as_dataset', 'encode_rows', 'tokenizer_key', 'content_hash', 'Task', 'decide', 'score_task', 'encode_task',
+           'task_batches', 'own_task', 'Reading', 'own_tables', 'choose_metric', 'read_source', 'join_parts',
+           'load_task', 'build_task', 'server_words', 'check_submission', 'submission']
 
 # %% ../nbs/14_tasks.ipynb #0b0d98fc
-import hashlib, json, threading
+import codecs, hashlib, json, os, re, threading, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-import datasets, evaluate, numpy as np, pyarrow as pa, pyarrow.compute as pc, torch
-from datasets import ClassLabel, Dataset, DatasetDict
+import datasets, evaluate, numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, torch
+from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset
 from huggingface_hub import constants, get_session
-from pyarrow import csv as arrow_csv, json as arrow_json, parquet as arrow_parquet
+from pyarrow import csv as arrow_csv, parquet as arrow_parquet
 from scipy.special import log_softmax
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
@@ -43,6 +42,7 @@ class Known:
     aliases: tuple = () # (other spelling, label name)
     drop_unlabelled: bool = False # rows with label -1 are left out, as in the papers
     range: tuple | None = None # smallest and largest real label
+    values: tuple | None = None # labels in the rows, by class id, where these are neither names nor ids
 
     @property
     def num_labels(self): return len(self.label_names) if self.label_names else 1
@@ -83,33 +83,223 @@ def known_task(
                      "also with 'pocket/' before it. "
                      "For data of your own give train=, validation= and text=.")
 
-# %% ../nbs/14_tasks.ipynb #29698955
-def read_csv(
+# %% ../nbs/14_tasks.ipynb #6999697a
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig",
+                    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+                    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+def _undecodable(
+    data: bytes, # of a whole file
+    encoding: str = "utf-8",
+) -> int | None: # index of the first byte that the encoding does not allow; None: it allows all
+    "Where an encoding fails."
+    try: data.decode(encoding)
+    except UnicodeDecodeError as error: return error.start
+
+def _likely_encoding(
+    data: bytes, # of a whole file
+) -> str | None: # None: neither Unicode nor cp1252
+    "Guess an encoding from byte order mark, zeros, and what can be decoded."
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark): return encoding
+    even, odd = data[::2].count(0), data[1::2].count(0) # half of plain text's bytes are 0 in UTF-16
+    utf8 = _undecodable(data) is None
+    if even + odd > (len(data) / 8 if utf8 else 0): return "utf-16-be" if even > odd else "utf-16-le"
+    if utf8: return "utf-8"
+    return "cp1252" if _undecodable(data, "cp1252") is None else None
+
+# %% ../nbs/14_tasks.ipynb #dfd6df69
+def _check_utf8(
+    path: Path, # for messages
+    data: bytes, # its content
+) -> str: # "utf-8" or "utf-8-sig"
+    "Raises ValueError for another encoding, naming the likely one and what a line would be in it."
+    likely = _likely_encoding(data)
+    if not likely:
+        raise ValueError(f"{path} is not UTF-8: pass encoding=, as the program that wrote the file calls it")
+    if likely.startswith("utf-8"): return likely
+    line = data[:_undecodable(data) or 0].decode(likely, errors="replace").count("\n")
+    sample = data.decode(likely, errors="replace").split("\n")[line].strip()[:60]
+    raise ValueError(f"{path} is not UTF-8, likely {likely}, where line {line + 1} is {sample!r}: "
+                     f"pass encoding={likely!r}, or another one if that looks wrong")
+
+# %% ../nbs/14_tasks.ipynb #04002e65
+def _read_text(
     path: Path,
+    encoding: str | None = None, # a codec of Python's; None: UTF-8
+) -> str: # without a byte order mark
+    "Read a text file. Raises ValueError for an encoding that is unknown, or not the file's."
+    data = path.read_bytes()
+    encoding = encoding or _check_utf8(path, data)
+    try: return data.decode(encoding).removeprefix("\ufeff")
+    except LookupError as error:
+        raise ValueError(f"encoding {encoding!r} is unknown, expected one of Python's, such as 'utf-16' or "
+                         "'cp1252'") from error
+    except UnicodeDecodeError as error:
+        likely = _likely_encoding(data)
+        raise ValueError(f"{path} is not {encoding} ({error.reason} at byte {error.start}): "
+                         + (f"pass encoding={likely!r}" if likely else "pass another")) from error
+
+# %% ../nbs/14_tasks.ipynb #5d529a24
+def _is_quoted(
+    text: str, # of a tab-separated file
+) -> bool:
+    "Are double quotes around fields no part of them? Where both is possible, something has to say so."
+    pieces = f"\t{text}\t".split('"')
+    outside, inside = pieces[::2], pieces[1::2] # "" outside: a doubled quote
+    well_formed = all(piece[0] in "\t\r\n" and piece[-1] in "\t\r\n" for piece in outside if piece)
+    if not inside or len(outside) == len(inside) or not well_formed: return False
+    tabs = {line.count("\t") for line in re.split("[\r\n]+", text) if line}
+    commas = all("," in field for field in inside) and not any("," in piece for piece in outside)
+    return len(tabs) > 1 or "" in outside or text.startswith('"') or commas
+
+# %% ../nbs/14_tasks.ipynb #60192ff4
+def _read_separated(
+    path: Path, # for messages
+    content: str, # of the file
     text: tuple, # columns to read as text
+    **form, # fields of Arrow's ParseOptions
 ) -> pa.Table:
-    "Read comma-separated values, quoted where needed, or tab-separated ones, never quoted."
-    as_text = arrow_csv.ConvertOptions(column_types={name: pa.string() for name in text})
-    form = dict(delimiter="\t", quote_char=False) if path.suffix == ".tsv" else dict(newlines_in_values=True)
-    return arrow_csv.read_csv(path, parse_options=arrow_csv.ParseOptions(**form), convert_options=as_text)
+    "Parse separated values. Raises ValueError for rows of different length."
+    wrong = []
+    def skip(row):
+        wrong.append(row)
+        return "skip"
+    data = content.encode()
+    block = min(len(data) + 1, 2**31 - 1) # all in one: a column's type has to fit all its rows
+    table = arrow_csv.read_csv(
+        pa.BufferReader(data),
+        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=block), # one thread counts rows
+        parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip, **form),
+        convert_options=arrow_csv.ConvertOptions(column_types={name: pa.string() for name in text}))
+    if not wrong: return table
+    first = wrong[0]
+    raise ValueError(f"{path}: the header has {first.expected_columns} fields, row {first.number - 2} has "
+                     f"{first.actual_columns} ({first.text[:60]!r}), rows of another length: {len(wrong)}. "
+                     "Quote fields that hold a separator, and fill missing ones")
 
-def read_json(path, text): return arrow_json.read_json(path)
-def read_parquet(path, text): return arrow_parquet.read_table(path)
+# %% ../nbs/14_tasks.ipynb #781dc56b
+def _read_csv(path, text, label, encoding, assume):
+    "Read comma-separated values, quoted where needed."
+    return _read_separated(path, _read_text(path, encoding), text, newlines_in_values=True)
 
-READERS = {".csv": read_csv, ".tsv": read_csv, ".json": read_json, ".jsonl": read_json,
-           ".parquet": read_parquet}
+def _read_tsv(path, text, label, encoding, assume):
+    "Read tab-separated values, quoted or not."
+    content = _read_text(path, encoding)
+    quoted = _is_quoted(content)
+    if '"' in content:
+        found = "quoted: quotes around its fields were taken off" if quoted else "not quoted: its quotes are text"
+        assume(f"{path.name} is {found}; if that is wrong, pass the data frame that pandas.read_csv(path, "
+               "sep='\\t', quoting=...) reads")
+    form = dict(newlines_in_values=True) if quoted else dict(quote_char=False)
+    return _read_separated(path, content, text, delimiter="\t", **form)
+
+# %% ../nbs/14_tasks.ipynb #5767bc95
+def _arrow_column(
+    values, # a list or a pandas Series
+    name: str, # of the column, for messages
+    where: str, # the split, for messages
+) -> pa.Array:
+    "Values of one kind as a column. Raises ValueError for a mixture, with the first row that differs."
+    try: return pa.array(values, from_pandas=True) # NaN: missing
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        there = [(row, v) for row, v in enumerate(values) if v is not None and v is not np.nan]
+        start, first = there[0]
+        row, value = next(((row, v) for row, v in there if type(v) is not type(first)), there[0])
+        raise ValueError(f"column {name!r} of {where} holds {value!r} in row {row}, which does not go with "
+                         f"{first!r} in row {start}: make all of them text, or all numbers") from error
+
+def _used_columns(
+    columns: list, # (name, values) of each; a name can occur twice
+    used: tuple, # names of the columns that have to be read
+    n: int, # rows
+    where: str, # the split, for messages
+) -> pa.Table: # the other columns are empty
+    "Columns of Python values as a table."
+    def column(name, values):
+        if name in used: return _arrow_column(values, name, where)
+        if name == "idx" and all(isinstance(v, (int, np.integer)) for v in values): return pa.array(values)
+        return pa.nulls(n)
+    return pa.Table.from_arrays([column(*c) for c in columns], names=[str(name) for name, _ in columns])
+
+# %% ../nbs/14_tasks.ipynb #7215ff37
+def _table_of_rows(
+    rows: list, # of dicts, which need not have the same keys
+    used: tuple, # keys that have to be read
+    where: str, # the split, for messages
+) -> pa.Table:
+    "Rows as a table. Raises ValueError for one that is no dict."
+    for number, row in enumerate(rows):
+        if isinstance(row, dict): continue
+        raise ValueError(f"row {number} of {where} is {str(row)[:60]!r}, expected a dict of columns "
+                         "(in JSON an object)")
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [(name, [row.get(name) for row in rows]) for name in names]
+    return _used_columns(columns, used, len(rows), where)
+
+def _table_of_frame(frame: pd.DataFrame, used: tuple, where: str) -> pa.Table:
+    "A pandas data frame as a table, without its index."
+    columns = [(name, frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+    return _used_columns(columns, used, len(frame), where)
+
+# %% ../nbs/14_tasks.ipynb #fb21d7e1
+def _parse_json(
+    content: str, # an object, or a list of objects
+    where: str, # file and line, for messages
+):
+    "Parse JSON. Raises ValueError for what is none, and for a name that occurs twice in an object."
+    def once(pairs):
+        names = [name for name, _ in pairs]
+        twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else ()
+        if twice: raise ValueError(f"column {twice[0]!r} occurs twice in {where}: rename one")
+        return dict(pairs)
+    try: return json.loads(content, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} cannot be read as JSON ({error}), expected one object a line, or a list "
+                         "of objects") from error
+
+# %% ../nbs/14_tasks.ipynb #2bffa20e
+def _read_json(path, text, label, encoding, assume):
+    "Read a list of objects, or one object a line."
+    content = _read_text(path, encoding)
+    if content.lstrip().startswith("["): rows = _parse_json(content, str(path))
+    else:
+        lines = enumerate(content.split("\n"), 1)
+        rows = [_parse_json(line, f"line {number} of {path}") for number, line in lines if line.strip()]
+    whole = rows[0] if len(rows) == 1 and isinstance(rows[0], dict) else {}
+    if any(isinstance(whole.get(name), (dict, list)) for name in text):
+        raise ValueError(f"{path} holds one object with whole columns, expected one object a row: "
+                         "pandas writes that with to_json(path, orient='records')")
+    return _table_of_rows(rows, (*text, label), str(path))
+
+# %% ../nbs/14_tasks.ipynb #e437c1c7
+def _read_parquet(path, *_):
+    with arrow_parquet.ParquetFile(path) as file: return file.read() # a column can occur twice
+
+def _read_arrow(path, *_):
+    "Read Arrow's IPC format: a file (Feather), or a stream as `datasets` writes it."
+    data = pa.BufferReader(path.read_bytes())
+    as_file = data.read(6) == b"ARROW1"
+    data.seek(0)
+    return (pa.ipc.open_file if as_file else pa.ipc.open_stream)(data).read_all()
+
+READERS = {".csv": _read_csv, ".tsv": _read_tsv, ".json": _read_json, ".jsonl": _read_json,
+           ".parquet": _read_parquet, ".arrow": _read_arrow, ".feather": _read_arrow}
 
 # %% ../nbs/14_tasks.ipynb #ea646bc6
 def read_file(
-    path: str | Path, # .csv, .tsv, .json or .jsonl (one object a line), .parquet
+    path: str | Path, # ends in one of READERS, in capitals or not
     text: tuple, # columns to read as text
+    label: str = "label", # the label column
+    encoding: str | None = None, # of a text file; None: UTF-8
+    assume: Callable = warnings.warn, # is told in a sentence what the file leaves open
 ) -> pa.Table:
     "Read one split. Raises ValueError for a missing, unknown or damaged file."
     path = Path(path)
-    reader = READERS.get(path.suffix)
+    reader = READERS.get(path.suffix.lower())
     if not reader: raise ValueError(f"{path.name} ends in {path.suffix!r}, expected {list(READERS)}")
     if not path.is_file(): raise ValueError(f"there is no file {path}: check the path from {Path.cwd()}")
-    try: return reader(path, text)
+    try: return reader(path, text, label, encoding, assume)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} cannot be read as {path.suffix[1:]} ({error}): is it damaged?") from error
 
@@ -151,6 +341,8 @@ def take_splits(
     return {role: {split: read(split) for split in splits} for role, splits in chosen.items()}
 
 # %% ../nbs/14_tasks.ipynb #6f302e2f
+def _is_parquet(path: Path) -> bool: return path.suffix.lower() == ".parquet"
+
 def read_folder(
     data_dir: str | Path, # holds <task>/<split>.parquet
     name: str, # the task
@@ -160,11 +352,13 @@ def read_folder(
     "Read the chosen splits of a folder. Raises ValueError naming what is there instead."
     home = Path(data_dir) / name
     if not home.is_dir():
-        there = sorted({p.parent.name for p in Path(data_dir).glob("*/*.parquet")}) or "no parquet file"
+        there = {path.parent.name for path in Path(data_dir).glob("*/*") if _is_parquet(path)}
+        there = sorted(there) or "no parquet file"
         raise ValueError(f"no folder {home}: in data_dir={str(data_dir)!r} there is {there}, "
                          f"expected {name}/<split>.parquet")
-    chosen = choose_splits([p.stem for p in home.glob("*.parquet")], known, str(home), **choice)
-    return take_splits(lambda split: read_file(home / f"{split}.parquet", known.text), chosen)
+    files = {path.stem: path for path in home.iterdir() if _is_parquet(path)}
+    chosen = choose_splits(list(files), known, str(home), **choice)
+    return take_splits(lambda split: read_file(files[split], known.text), chosen)
 
 # %% ../nbs/14_tasks.ipynb #2a389608
 def check_hub(
@@ -204,13 +398,17 @@ def check_columns(
     table: pa.Table, # one split as it came
     columns: tuple, # names that have to be there
     where: str, # the split, for messages
+    optional: tuple = ("idx",), # names that can be there
 ) -> None:
-    "Raises ValueError for a set without rows, and for a missing column, naming those that are there."
+    "Raises ValueError for a set without rows, and for a column that is missing or occurs twice."
     if not len(table): raise ValueError(f"{where} has no rows, expected at least one")
     missing = " or ".join(repr(name) for name in columns if name not in table.column_names)
     if missing:
         raise ValueError(f"{where} has no column {missing}, only {table.column_names}: "
                          "name the columns of your own data with text= and label=")
+    for name in columns + optional:
+        times = table.column_names.count(name)
+        if times > 1: raise ValueError(f"column {name!r} occurs {times} times in {where}: rename all but one")
 
 def plain(
     column: pa.ChunkedArray, # as a file or a Dataset has it
@@ -241,21 +439,116 @@ def text_column(
                          f"the first in row {empty[0]}: fill or remove these rows")
     return column
 
+# %% ../nbs/14_tasks.ipynb #b2466a1d
+def _label_column(
+    table: pa.Table, # one split
+    label: str, # the label column
+    where: str, # the split, for messages
+    assume: Callable = warnings.warn,
+) -> pa.Array: # as it came, text without the spaces around it
+    "Take the labels. Raises ValueError for lists of labels."
+    column = plain(table[label])
+    if pa.types.is_nested(column.type):
+        row = int(np.argmax(column.is_valid().to_numpy(zero_copy_only=False)))
+        raise ValueError(f"column {label!r} of {where} holds {column[row].as_py()!r} in row {row}, expected "
+                         "one label a row: several are not supported, make one task of each label")
+    if not pa.types.is_string(column.type): return column
+    trimmed = pc.utf8_trim_whitespace(column)
+    changed = pc.fill_null(pc.not_equal(trimmed, column), False)
+    changed = np.flatnonzero(changed.to_numpy(zero_copy_only=False))
+    if len(changed):
+        assume(f"spaces around {len(changed)} labels of {where} were taken off, the first is "
+               f"{column[changed[0]].as_py()!r} in row {changed[0]}")
+    return trimmed
+
+# %% ../nbs/14_tasks.ipynb #68f2c736
+def _schema_names(
+    table: pa.Table, # one split
+    label: str, # the label column
+) -> tuple | None: # class names by id; None: it has none
+    "Names of classes that `datasets` has left in a table's schema."
+    metadata = table.schema.metadata or {}
+    if b"huggingface" not in metadata or not pa.types.is_integer(table[label].type): return None
+    ids = pa.schema({label: pa.int64()}, metadata) # of whatever size they were stored
+    feature = datasets.Features.from_arrow_schema(ids)[label]
+    return tuple(feature.names) if isinstance(feature, ClassLabel) and feature.names else None
+
+def _named_labels(
+    column: pa.Array, # class ids
+    names: tuple, # their names in the schema
+    known: Known,
+    where: str, # the split, for messages
+    assume: Callable = warnings.warn,
+) -> pa.Array: # class names, or the ids
+    "Class ids as names, if the task knows these names."
+    ours = (*map(str, known.label_names), *(other for other, _ in known.aliases))
+    if set(ours) & set(names):
+        named = {None: None, -1: None} | dict(enumerate(names))
+        return pa.array([named.get(i, str(i)) for i in column.to_pylist()], pa.string())
+    assume(f"classes of {where} are named {names} in its schema and were taken in this order as "
+           f"{known.label_names}")
+    return column
+
 # %% ../nbs/14_tasks.ipynb #00ccc1a5
 MISSING = (None, -1, "") # what stands for a label that is not known
+
+def _text_classes(
+    values: list, # _distinct labels, text in order
+    where: str, # the split, for messages
+    assume: Callable = warnings.warn,
+) -> tuple | None: # class names by id; None: regression
+    "Classes of labels that are text, which can be numbers."
+    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
+    if numbers.isna().any(): return tuple(values)
+    if (numbers % 1 != 0).any():
+        assume(f"labels of {where} are numbers as text and were taken as a scale: "
+               "regression=False takes them as classes")
+        return None
+    if values != list(map(str, range(len(values)))):
+        assume(f"labels of {where} are whole numbers as text and were taken as {len(values)} classes: "
+               "regression=True takes them as a scale")
+    return tuple(values)
+
+# %% ../nbs/14_tasks.ipynb #c57031e8
+_SIGNS = ([-1, 1], [-1, 0, 1]) # -1 is a class here
+
+def _is_number(column: pa.Array) -> bool:
+    return pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+
+def _distinct(column: pa.Array) -> list: # in order
+    return sorted(v for v in pc.unique(column).to_pylist() if v not in (None, ""))
 
 def infer_label_names(
     column: pa.Array, # labels of the training set
     where: str, # the split, for messages
+    regression: bool | None = None, # what was asked for; None: floats are real numbers
+    assume: Callable = warnings.warn,
 ) -> tuple | None: # class names by id; None: regression
     "Find the classes of your own data. Raises ValueError where they are not clear."
-    if pa.types.is_floating(column.type): return None
-    values = sorted(v for v in pc.unique(column).to_pylist() if v not in MISSING)
-    if len(values) < 2: raise ValueError(f"labels of {where} are all {values}, expected at least two classes")
-    if pa.types.is_integer(column.type) and values != list(range(len(values))):
+    if regression or (regression is None and pa.types.is_floating(column.type)): return None
+    values, number = _distinct(column), _is_number(column)
+    known = values if not number or values in _SIGNS else [v for v in values if v != -1]
+    if len(known) < 2: raise ValueError(f"labels of {where} are all {values}, expected at least two classes")
+    if pa.types.is_string(column.type):
+        return tuple(values) if regression is False else _text_classes(values, where, assume)
+    if number and known not in (*_SIGNS, list(range(len(known)))):
         raise ValueError(f"labels of {where} are {values[:9]}, expected 0 to {len(values) - 1} without gaps: "
-                         "give label_names= in the order of the ids, or make them floats for regression")
-    return tuple(map(str, values))
+                         "give label_names= in the order of the ids, or regression=True to take them as a scale")
+    return tuple(str(int(v) if number else v) for v in known)
+
+# %% ../nbs/14_tasks.ipynb #60cbc9c0
+def _sign_values(
+    column: pa.Array, # labels of the training set
+    names: tuple | None, # of its classes; None: regression
+    where: str, # the split, for messages
+    assume: Callable = warnings.warn,
+) -> tuple | None: # None: the labels are others
+    "The labels -1 and 1, with or without 0, where names are given for them."
+    values = _distinct(column) if _is_number(column) and names and isinstance(names[0], str) else None
+    if values not in _SIGNS or len(values) != len(names): return None
+    assume(f"labels of {where} are {values} and were taken as the classes {names} in this order: "
+           "-1 is no missing label")
+    return tuple(map(int, values))
 
 # %% ../nbs/14_tasks.ipynb #fb82548f
 def real_labels(
@@ -263,10 +556,15 @@ def real_labels(
     known: Known,
     where: str, # the split, for messages
 ) -> np.ndarray: # (n,) float32, NaN where unknown
-    "Take the labels of a regression task. Raises ValueError for another type."
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+    "Take the labels of a regression task, also as text. Raises ValueError for what is no number."
+    if not _is_number(column) and not pa.types.is_string(column.type):
         raise ValueError(f"labels of {where} are {column.type}, expected real numbers: convert them")
-    values = np.array([np.nan if v is None else v for v in column.to_pylist()], np.float32)
+    labels = [None if v == "" else v for v in column.to_pylist()]
+    values = pd.to_numeric(pd.Series(labels, dtype=object), errors="coerce").to_numpy(np.float32)
+    wrong = [row for row in np.flatnonzero(np.isnan(values)) if isinstance(labels[row], str)]
+    if wrong:
+        raise ValueError(f"labels of {where} hold {labels[wrong[0]]!r} in row {wrong[0]}, expected a number "
+                         "with a decimal point: correct it, or make your own labels classes with regression=False")
     if known.range: values[values == -1] = np.nan # how the hub marks an unknown score
     return values
 
@@ -278,13 +576,15 @@ def class_labels(
 ) -> np.ndarray: # (n,) int64, -1 where unknown
     "Turn class names or ids into ids. Raises ValueError for one that is not the task's."
     values, names = column.to_pylist(), known.label_names
-    if isinstance(names[0], str) and not pa.types.is_string(column.type): names = range(len(names)) # ids
+    if pa.types.is_string(column.type): names = list(map(str, names))
+    elif known.values: names = known.values
+    elif isinstance(names[0], str): names = range(len(names)) # ids
     ids = {name: i for i, name in enumerate(names)}
     ids |= {other: ids[name] for other, name in known.aliases if name in ids}
-    wrong = [v for v in values if v not in ids and v not in MISSING]
+    wrong = [row for row, v in enumerate(values) if v not in ids and v not in MISSING]
     if wrong:
-        raise ValueError(f"labels of {where} hold {wrong[0]!r}, expected one of {list(ids)}: "
-                         "correct them, or name the classes of your own data with label_names=")
+        raise ValueError(f"labels of {where} hold {values[wrong[0]]!r}, expected one of {list(ids)}, in row "
+                         f"{wrong[0]}: correct it, or name the classes of your own data with label_names=")
     return np.array([ids.get(v, -1) for v in values], np.int64)
 
 # %% ../nbs/14_tasks.ipynb #b74152f1
@@ -308,6 +608,17 @@ def check_labels(
                          f"the first is {labels[wrong[0]]} in row {wrong[0]}: expected "
                          + (f"{low} to {high}" if known.range else "a label") + " in every row")
 
+# %% ../nbs/14_tasks.ipynb #35c899a7
+def _task_labels(table, label, known, where, test, assume) -> pa.Array:
+    "The labels of one split, by name where its schema has names that the task knows."
+    column, names = _label_column(table, label, where, assume), _schema_names(table, label)
+    if not known.label_names: return column
+    if names: return _named_labels(column, names, known, where, assume)
+    classes = known.values or known.label_names
+    if not test or -1 not in classes or set(column.to_pylist()) != {-1}: return column
+    assume(f"labels of {where} are all -1 and were taken as missing")
+    return pa.nulls(len(column), pa.int64())
+
 # %% ../nbs/14_tasks.ipynb #4c999538
 def prepare(
     table: pa.Table, # one split as it came
@@ -317,11 +628,13 @@ def prepare(
     test: bool = False, # labels may be missing
     part: str = "", # "matched" or "mismatched", where a task has parts
     official: bool = False, # rows as published: their few empty texts stay
+    assume: Callable = warnings.warn,
 ) -> pa.Table: # text columns, label, idx, and part where there are parts
     "Bring one split into the common form. Raises ValueError for rows that cannot be used."
-    check_columns(table, known.text + (() if test else (label,)), where)
+    check_columns(table, known.text + (() if test else (label,)), where, ("idx", label))
     columns = {name: text_column(table, name, where, allow_empty=official) for name in known.text}
-    column = plain(table[label]) if label in table.column_names else pa.nulls(len(table), pa.int64())
+    column = pa.nulls(len(table), pa.int64())
+    if label in table.column_names: column = _task_labels(table, label, known, where, test, assume)
     columns["label"] = labels = (class_labels if known.label_names else real_labels)(column, known, where)
     numbered = "idx" in table.column_names and pa.types.is_integer(table["idx"].type)
     columns["idx"] = table["idx"].combine_chunks().cast(pa.int64()) if numbered else np.arange(len(table))
@@ -465,6 +778,9 @@ class Task:
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
         return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"
 
+# %% ../nbs/14_tasks.ipynb #51466257
+Task.assumed = () # sentences; `load_task` sets it
+
 # %% ../nbs/14_tasks.ipynb #c65019e6
 def decide(
     logits: np.ndarray, # (n, C)
@@ -542,37 +858,84 @@ def own_task(
     return Known(text, ()) # classes to be found
 
 # %% ../nbs/14_tasks.ipynb #834e2713
+@dataclass(frozen=True)
+class Reading:
+    "How a task's files are read."
+    label: str = "label" # the label column
+    encoding: str | None = None # of text files; None: UTF-8
+    assume: Callable = warnings.warn # is told in a sentence what was assumed
+
+# %% ../nbs/14_tasks.ipynb #73d0931c
+def _own_table(
+    source, # a path, Dataset, Arrow table, data frame, or list of dicts
+    role: str, # for messages
+    text: tuple, # columns to read as text
+    how: Reading,
+) -> pa.Table:
+    "Read one of your own sets. Raises ValueError for what is none."
+    if isinstance(source, (str, os.PathLike)):
+        return read_file(source, text, how.label, how.encoding, how.assume)
+    if isinstance(source, pa.Table): return source
+    if isinstance(source, Dataset):
+        return source.with_format("arrow")[:].replace_schema_metadata(source.features.arrow_schema.metadata)
+    if isinstance(source, pd.DataFrame): return _table_of_frame(source, (*text, how.label), role)
+    if isinstance(source, (list, tuple)): return _table_of_rows(source, (*text, how.label), role)
+    streamed = isinstance(source, IterableDataset)
+    advice = ": Dataset.from_list(list(rows)) reads all of its rows" if streamed else ""
+    raise ValueError(f"{role} is of type {type(source).__name__}, expected a file, a Dataset, a pandas "
+                     f"DataFrame, an Arrow table or a list of dicts{advice}")
+
+# %% ../nbs/14_tasks.ipynb #35c490f9
 def own_tables(
-    given: dict, # role -> path or Dataset; a DatasetDict under "train" holds all
+    given: dict, # role -> source; a DatasetDict, or another dict of splits, under "train" holds all
     text: tuple, # columns to read as text
     needed: tuple, # roles that have to be there
+    how: Reading = Reading(),
 ) -> dict: # role -> {split name: table}; a file goes by its name
     "Read your own splits. Raises ValueError for one that is missing."
-    if isinstance(given.get("train"), DatasetDict): given = dict(given["train"])
+    if isinstance(given.get("train"), dict): given = dict(given["train"])
     for role in needed:
         if role in given: continue
         advice = ", or train_size=0 to do without" if role == "train" else ""
         raise ValueError(f"no {role} set was given, only {list(given)}: pass {role}={advice}")
-    def read(role, source):
-        if isinstance(source, Dataset): return {role: source.with_format("arrow")[:]}
-        return {Path(source).name: read_file(source, text)}
-    return {role: read(role, given[role]) for role in ROLES if role in given}
+    def name(source, role): return Path(source).name if isinstance(source, (str, os.PathLike)) else role
+    there = {role: given[role] for role in ROLES if role in given}
+    return {role: {name(source, role): _own_table(source, role, text, how)} for role, source in there.items()}
 
 # %% ../nbs/14_tasks.ipynb #0218e223
-def own_label_names(
-    label_names, train, # as given to load_task
+def _own_classes(
+    known: Known, # the classes are not
+    label_names, regression, # as given to load_task
     tables: dict, # role -> {split name: table}
-    label: str, # the label column
-    where: str, # the task, for messages
-) -> tuple | None: # None: regression
-    "The classes of your own data: as given, or as a Dataset names them, or as the first set holds them."
-    if label_names is not None: return tuple(label_names)
-    first = train.get("train") if isinstance(train, DatasetDict) else train
-    feature = first.features.get(label) if isinstance(first, Dataset) else None
-    if isinstance(feature, ClassLabel): return tuple(feature.names)
+    name: str, # the task, for messages
+    how: Reading,
+) -> Known: # with its classes
+    "The classes of your own data: as given, or as the first set's schema names them, or as it holds them."
     split, table = next(iter(next(iter(tables.values())).items()))
-    check_columns(table, (label,), f"{split} of {where}")
-    return infer_label_names(plain(table[label]), f"{split} of {where}")
+    where = f"{split} of {name}"
+    check_columns(table, (how.label,), where)
+    column, stored = _label_column(table, how.label, where, how.assume), _schema_names(table, how.label)
+    if label_names is not None: names = tuple(n.strip() if isinstance(n, str) else n for n in label_names)
+    elif stored and not regression: names = stored
+    else: names = infer_label_names(column, where, regression, how.assume)
+    return replace(known, label_names=names,
+                   values=None if stored else _sign_values(column, names, where, how.assume))
+
+# %% ../nbs/14_tasks.ipynb #a696abc6
+def _check_regression(
+    regression, label_names, # as given to load_task
+    name: str, # the task
+    known: Known,
+) -> None:
+    "Raises ValueError for a question that has been answered otherwise."
+    if regression not in (None, True, False):
+        raise ValueError(f"regression is {regression!r}, expected True for real numbers, False for classes, "
+                         "or None")
+    if known.label_names == () and label_names is None: return
+    classes = bool(label_names or known.label_names)
+    if regression is None or regression != classes: return
+    what = "classes" if classes else "real numbers"
+    raise ValueError(f"{name} has {what}, regression={regression} contradicts that: leave it out")
 
 # %% ../nbs/14_tasks.ipynb #f3f18df4
 def choose_metric(
@@ -592,6 +955,7 @@ def read_source(
     name: str, # the task
     known: Known,
     data_dir, given: dict, seed: int, # as given to load_task
+    how: Reading,
     **choice, # use_subsets, needed
 ) -> dict: # role -> {split name: table}
     "Read from wherever is meant. Raises ValueError where that is not clear."
@@ -600,7 +964,7 @@ def read_source(
         what = "sets of your own" if given else name
         raise ValueError(f"data_dir={str(data_dir)!r} has no meaning for {what}: "
                          "leave it out" + (", or drop 'pocket/'" if pocket else ""))
-    if given: return own_tables(given, known.text, choice["needed"])
+    if given: return own_tables(given, known.text, choice["needed"], how)
     if data_dir is not None: return read_folder(data_dir, name, known, **choice)
     if known.hub: return read_hub(name, known, **choice)
     if not pocket: raise ValueError(f"no data for {name!r}: give train= and validation=, or data_dir=")
@@ -611,7 +975,7 @@ def read_source(
 def join_parts(
     splits: dict, # {split name: table} of one role
     known: Known,
-    label: str, # the label column
+    how: Reading,
     name: str, # the task, for messages
     role: str, # "train", "validation" or "test"
     official: bool, # rows as published
@@ -621,7 +985,8 @@ def join_parts(
         part = split.removesuffix("_subset").partition("_")[2] # "validation_matched_subset" -> "matched"
         part = part if part in known.parts else ""
         published = official or (role == "test" and known.hub is not None) # nobody can mend a test set
-        return prepare(table, known, label, f"{split} of {name}", role == "test", part, published)
+        return prepare(table, known, how.label, f"{split} of {name}", role == "test", part, published,
+                       how.assume)
     return pa.concat_tables([one(*split) for split in splits.items()]).combine_chunks()
 
 # %% ../nbs/14_tasks.ipynb #92ad2481
@@ -629,27 +994,36 @@ def load_task(
     name: str, # a key of TASKS; with text=, any name for data of your own
     *,
     data_dir: str | Path | None = None, # folder of <task>/<split>.parquet; None: the hub
-    train=None, validation=None, test=None, # your own: files or Datasets; or a DatasetDict as `train`
+    train=None, validation=None, test=None, # your own: file, Dataset, data frame, list of dicts, Arrow table;
+    # or a DatasetDict, or another dict of splits, as `train`
     text=None, label: str = "label", # your own: the text column or both of them, and the label column
     label_names=None, # your own: classes in the order of their ids
+    regression: bool | None = None, # your own: are labels real numbers, as text or not? None: floats are
+    encoding: str | None = None, # your own: of text files, "cp1252", "utf-16", ...; None: UTF-8
     metric=None, # a key of lottery_nb.metrics.MEASURES, several, or an evaluate.Metric; None: the task's
     train_size: int | None = None, # training rows, nested over sizes; 0: no training set; None: all
     use_subsets: bool = False, # take "x_subset" where the whole split "x" is not there
     seed: int = 0, # of the training subset, and of the pocket language
 ) -> Task:
-    "Load and check a task. Raises ValueError for unusable data, ConnectionError at once without a hub."
+    "Load and check a task, say what was assumed. Raises ValueError, and ConnectionError without a hub."
     known = known_task(name) if text is None and label_names is None else own_task(text)
+    _check_regression(regression, label_names, name, known)
+    assumed = {} # sentence -> nothing, in order
+    how = Reading(label, encoding, assumed.setdefault)
     given = dict(train=train, validation=validation, test=test)
     given = {role: source for role, source in given.items() if source is not None}
     needed = ROLES[1:2] if train_size == 0 else ROLES[:2]
-    tables = read_source(name, known, data_dir, given, seed, use_subsets=use_subsets, needed=needed)
+    tables = read_source(name, known, data_dir, given, seed, how, use_subsets=use_subsets, needed=needed)
     if train_size == 0: tables.pop("train", None)
     if known.label_names == (): # your own
-        known = replace(known, label_names=own_label_names(label_names, train, tables, label, name))
+        known = _own_classes(known, label_names, regression, tables, name, how)
     official = data_dir is None and not given
-    sets = {role: join_parts(splits, known, label, name, role, official) for role, splits in tables.items()}
+    sets = {role: join_parts(splits, known, how, name, role, official) for role, splits in tables.items()}
     splits = {role: "+".join(splits) for role, splits in tables.items()}
-    return build_task(name, known, sets, splits, metric, train_size, seed)
+    task = build_task(name, known, sets, splits, metric, train_size, seed)
+    task.assumed = tuple(assumed)
+    if assumed: warnings.warn("\n".join(assumed), stacklevel=2)
+    return task
 
 # %% ../nbs/14_tasks.ipynb #f961fc1f
 def build_task(
