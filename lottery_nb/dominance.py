@@ -23,7 +23,7 @@ from transformers import TrainerCallback
 from . import __version__
 from .anatomy import MATRICES, Matrix, anatomy, layout_of, unwrap
 from .l1_penalty import backbone_pairs, check_no_decay, mean_gradients, pretrained_names, probe
-from .provenance import check_fields, check_tensors, read_tensors, write_tensors
+from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
 from .tasks import train_rows
 from .tickets import ARCHITECTURE, architecture
 
@@ -310,6 +310,9 @@ class TrainWeights(TrainerCallback):
     def __init__(self,
         weights: Mapping[str, torch.Tensor], # Matrix.name -> bool (out, columns), True = trained
     ): self.weights, self.hooks = weights, []
+
+    @property
+    def identity(self) -> dict: return {"weights": sha256_of("", {name: t.cpu() for name, t in self.weights.items()})}
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
         model, masks = unwrap(model), gradient_masks(unwrap(model), self.weights)

@@ -17,6 +17,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import TrainerCallback
 from .anatomy import layer_stack, unwrap
+from .provenance import sha256_of
 from .tasks import train_rows
 from .training import backbone_names, standard_units, task_loss
 
@@ -179,6 +180,12 @@ class L1Distance(TrainerCallback):
             raise ValueError(f"lam is a number above 0, got {lam!r}: take suggest_lambda(model, task)")
         if method not in METHODS: raise ValueError(f"method is one of {', '.join(METHODS)}, got {method!r}")
         self.reference, self.lam, self.method, self.pairs = reference, lam, method, []
+
+    @property
+    def identity(self) -> dict: # plain values; `fine_tune` goes on from a checkpoint only if they are the same
+        reference = self.reference.state_dict() if isinstance(self.reference, nn.Module) else self.reference
+        tensors = {name: t.detach().cpu() for name, t in reference.items()}
+        return {"lam": self.lam, "method": self.method, "reference": sha256_of("", tensors)}
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
         pairs = backbone_pairs(model, self.reference)

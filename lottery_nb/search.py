@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'EARLY_LIMIT', 'MASKS_FORMAT', 'halving', 'plan_cost', 'Stopped', 'StopAt', 'mask_distance', 'EarlyScores',
-           'total_steps', 'step_size', 'without', 'prune_step_by_step', 'Search', 'draw_masks', 'drawn_once',
-           'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve', 'winner',
+           'total_steps', 'step_size', 'without', 'prune_step_by_step', 'Search', 'draw_masks', 'read_masks',
+           'drawn_once', 'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve', 'winner',
            'search_super_ticket', 'save_search']
 
 # %% ../nbs/24_search.ipynb #519e037a
-import math, shutil
+import math, shutil, warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from .records import check_writable, is_complete, read_record, record_folder, wr
 from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
 from .tasks import Task
 from .tickets import Ticket, architecture, draw_ticket, weight_remaining
-from .training import TrainConfig, TrainResult, fine_tune, history_of, load_encoder, nearest
+from .training import TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder, nearest
 
 # %% ../nbs/24_search.ipynb #426d4cc2
 def halving(
@@ -167,17 +167,23 @@ def draw_masks(search: Search) -> tuple[dict, int]: # level -> Mask, examples tr
 EARLY_LIMIT = 256 # training examples that are scored each time
 
 # %% ../nbs/24_search.ipynb #65309377
+def read_masks(search: Search) -> tuple[dict, int] | None: # see `drawn_once`; None: nothing was drawn, or it is damaged
+    "Read what an interrupted search has drawn."
+    file = search.work / "masks.safetensors"
+    if not file.exists() and not any(search.work.glob("level-*")): return None
+    try: about, tensors = read_tensors(file, MASKS_FORMAT, "file of masks", "draw them again")
+    except ValueError:
+        warnings.warn(f"{search.work.name}/{file.name} is missing or damaged: tickets are drawn again, and their trainings begin again")
+        return None
+    return {level: Mask(tensors[f"{level}.heads"], tensors[f"{level}.ffns"]) for level in search.levels}, about["spent"]
+
 def drawn_once(search: Search) -> tuple[dict, int]: # level -> Mask, examples trained on or scored
     "Draw the tickets, or read what an interrupted search has drawn."
-    file = search.work / "masks.safetensors"
-    if file.is_file():
-        about, tensors = read_tensors(file, MASKS_FORMAT, "file of masks", "delete its folder and search again")
-        masks = {level: Mask(tensors[f"{level}.heads"], tensors[f"{level}.ffns"]) for level in search.levels}
-        return masks, about["spent"]
+    if (found := read_masks(search)) is not None: return found
+    for level in search.work.glob("level-*"): shutil.rmtree(level) # trainings of tickets that nobody knows
     masks, spent = draw_masks(search)
     tensors = {f"{level}.{part}": getattr(mask, part) for level, mask in masks.items() for part in ("heads", "ffns")}
-    search.work.mkdir(parents=True, exist_ok=True)
-    write_tensors(file, tensors, {"spent": spent}, MASKS_FORMAT)
+    write_tensors(search.work / "masks.safetensors", tensors, {"spent": spent}, MASKS_FORMAT)
     return masks, spent
 
 MASKS_FORMAT = "lottery_nb masks 1"
@@ -197,8 +203,8 @@ def train_to(
                          out_dir=search.work / f"level-{level}", tokenizer=tokenizer, resume=True)
 
 def checkpointed_state(search: Search, level: float) -> TrainerState: # after 0 steps if there is no checkpoint
-    states = (search.work / f"level-{level}").glob("checkpoint-*/trainer_state.json")
-    return max((TrainerState.load_from_json(str(path)) for path in states), key=lambda state: state.global_step, default=TrainerState())
+    last = last_checkpoint(search.work / f"level-{level}")
+    return TrainerState() if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
 
 def history_to(
     search: Search,

@@ -7,17 +7,17 @@ __all__ = ['SHARED_FORMAT', 'TaskHeads', 'TaskGates', 'check_tasks', 'check_labe
            'place_of', 'switch_task', 'single_model', 'compact_shared', 'Piece', 'head_rows', 'borders', 'divide',
            'divide_model', 'hand_out', 'ticket_optimizer', 'epoch_rows', 'TaskBatches', 'TaskRows', 'encode_tasks',
            'input_columns', 'SharingTrainer', 'shared_step', 'evaluate_shared', 'MultiTaskResult', 'score_table',
-           'pruned_counts', 'train_shared', 'shared_choice', 'run_sharing', 'predict_tasks', 'sharing_result',
-           'predict_mixed', 'sharing_parameters', 'sharing_record', 'save_shared', 'read_weights', 'read_shared',
-           'share_tickets', 'tune_shared', 'tuning_grid', 'tune_tasks', 'find_tickets', 'check_matched', 'SharingStudy',
-           'share_super_tickets']
+           'pruned_counts', 'train_shared', 'shared_choice', 'run_sharing', 'sharing_identity', 'predict_tasks',
+           'sharing_result', 'predict_mixed', 'sharing_parameters', 'sharing_record', 'save_shared', 'read_weights',
+           'read_shared', 'share_tickets', 'tune_shared', 'tuning_grid', 'tune_tasks', 'find_tickets', 'check_matched',
+           'SharingStudy', 'share_super_tickets']
 
 # %% ../nbs/40_sharing.ipynb #c6a079af
-import copy, inspect, shutil, tempfile, time
+import copy, inspect, shutil, tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby, product
 from operator import itemgetter, or_
 from pathlib import Path
@@ -37,8 +37,8 @@ from .tasks import Encoded, Task
 from .tickets import Ticket, check_architecture, weight_remaining
 from .training import (OPTIMIZERS, EpochSampler, KeepBest, TaskTrainer, TrainConfig, check_run,
                                  checkpointed, classifier_path, fine_tune, head_dropout, history_of,
-                                 in_standard_units, load_encoder, nearest, open_run, predict, quiet,
-                                 set_head_dropout, task_loss, traceless, training_arguments)
+                                 in_standard_units, load_encoder, nearest, open_run, predict, run_identity,
+                                 set_head_dropout, task_loss, train_from, traceless, training_arguments)
 
 # %% ../nbs/40_sharing.ipynb #93878822
 class TaskHeads(nn.Module):
@@ -497,8 +497,10 @@ def train_shared(
     encoded = encode_tasks(shared, config.max_length)
     lengths = [e.train["length"] for e in encoded]
     batches = TaskBatches(lengths, config.batch_size, config.seed, temperature, cap)
-    folder, checkpoint = open_run(out_dir, config, resume)
-    best = KeepBest(shared_choice(config), config.patience, folder and folder / "best.safetensors")
+    callbacks = list(callbacks)
+    identity = partial(sharing_identity, shared, config, callbacks, temperature=temperature, cap=cap)
+    folder, checkpoint = open_run(out_dir, identity, resume)
+    best = KeepBest(shared_choice(config), config.patience, checkpoint)
     options = dict(config=config, encoded=encoded, batches=batches, callbacks=[best, *callbacks])
     cpu, model = device == "cpu" or not torch.cuda.is_available(), shared.model
     with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
@@ -523,12 +525,16 @@ def run_sharing(shared: MultiTaskModel, args, options: dict, checkpoint) -> tupl
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         if options["callbacks"][0].stops(state): return 0., state
     shared.model.to(args.device)
-    trainer, start = SharingTrainer(shared, args, **options), time.perf_counter()
-    try:
-        with quiet(): trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    trainer = SharingTrainer(shared, args, **options)
+    try: return train_from(trainer, checkpoint), trainer.state
     finally:
         for p in shared.model.parameters(): p.data = p.data.contiguous()
-    return time.perf_counter() - start, trainer.state
+
+def sharing_identity(shared: MultiTaskModel, config, callbacks=(), **settings) -> dict: # see `run_identity`
+    "Everything that the result of a shared training follows from; a model that shows its first task says the same as ever."
+    shared.switch(0)
+    settings |= {"kind": "sharing", "dropouts": shared.dropouts}
+    return run_identity(shared.model, shared.tasks, shared.masks, config, shared.tokenizer, callbacks, **settings)
 
 # %% ../nbs/40_sharing.ipynb #4e43367c
 def predict_tasks(

@@ -4,15 +4,18 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'RULES', 'RANGES', 'OPTIMIZERS', 'HEAD_DROPOUT', 'SHIPPED', 'WEIGHTS', 'STRANGE_WEIGHTS', 'POOLERS',
-           'TrainConfig', 'nearest', 'check_config', 'counts', 'Adamax', 'head_dropout', 'set_head_dropout',
-           'model_source', 'is_local', 'classifier_path', 'classifier_of', 'to_label_units', 'in_standard_units',
-           'standard_units', 'LoadedEncoder', 'backbone_names', 'load_encoder', 'load_model', 'check_weights',
-           'set_classifier', 'set_pooler', 'check_encoder', 'load_tokenizer', 'predict', 'EpochSampler', 'task_loss',
-           'TaskTrainer', 'KeepBest', 'traceless', 'checkpointed', 'open_run', 'check_run', 'training_arguments',
-           'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'chosen_by', 'summary']
+           'UNRELATED', 'TrainConfig', 'nearest', 'check_config', 'counts', 'Adamax', 'head_dropout',
+           'set_head_dropout', 'model_source', 'is_local', 'classifier_path', 'classifier_of', 'to_label_units',
+           'in_standard_units', 'standard_units', 'LoadedEncoder', 'backbone_names', 'load_encoder', 'load_model',
+           'check_weights', 'set_classifier', 'set_pooler', 'check_encoder', 'load_tokenizer', 'predict',
+           'EpochSampler', 'task_loss', 'TaskTrainer', 'write_sealed', 'read_sealed', 'file_sha256', 'checkpoints',
+           'complete_checkpoint', 'damage_of', 'last_checkpoint', 'KeepBest', 'traceless', 'checkpointed',
+           'model_identity', 'digits_of', 'run_identity', 'differences', 'forget_run', 'open_run', 'check_run',
+           'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'train_from', 'chosen_by',
+           'summary']
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
-import difflib, inspect, json, math, os, random, tempfile, time, warnings
+import difflib, hashlib, inspect, json, math, os, random, re, shutil, tempfile, time, warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from dataclasses import asdict, dataclass
@@ -26,12 +29,14 @@ from torch.utils.data import DataLoader
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
+from . import __version__
 from .anatomy import layout_of, longest_input, mean_pooling, reads_mean, task_head_names
 from .compaction import quiet
 from .masking import check_mask, masked
 from .pocket import pocket_path
-from .records import check_writable
-from .tasks import check_hub
+from .provenance import sha256_of
+from .records import check_writable, checksum
+from .tasks import check_hub, tokenizer_key
 
 # %% ../nbs/20_training.ipynb #c859ffeb
 if "CUBLAS_WORKSPACE_CONFIG" not in os.environ: # torch reads it once, before its first product on a GPU
@@ -448,17 +453,74 @@ class TaskTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+# %% ../nbs/20_training.ipynb #026dd2cb
+def write_sealed(path: Path, content: dict):
+    "Write JSON with a checksum, complete or not at all."
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content | {"checksum": checksum(content)}, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+def read_sealed(path: Path) -> dict | None: # None: it is not there, or damaged
+    "Read what `write_sealed` wrote."
+    try: content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError): return None
+    return content if isinstance(content, dict) and content.pop("checksum", None) == checksum(content) else None
+
+def file_sha256(path: Path) -> str: # 64 hexadecimal digits
+    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
+
+# %% ../nbs/20_training.ipynb #0090353a
+def checkpoints(folder: Path) -> list[Path]: # the newest last; whole or not
+    "List the checkpoints of a run."
+    found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+
+def complete_checkpoint(
+    checkpoint: Path, # where Trainer has written its files
+    weights: dict | None, # of the best evaluation; None: there was none
+):
+    "Add the best weights and, last of all, everything's checksums; of older checkpoints, keep one."
+    if weights is not None:
+        save_file({name: p.contiguous() for name, p in weights.items()}, checkpoint / "best.safetensors")
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != "checksums.json")
+    sums = {path.relative_to(checkpoint).as_posix(): file_sha256(path) for path in files}
+    write_sealed(checkpoint / "checksums.json", {"files": sums})
+    for old in checkpoints(checkpoint.parent)[:-2]: shutil.rmtree(old, ignore_errors=True)
+
+# %% ../nbs/20_training.ipynb #0ced8b4c
+def damage_of(checkpoint: Path) -> str | None: # None: it is whole
+    "Say what is wrong with a checkpoint."
+    sums = read_sealed(checkpoint / "checksums.json")
+    if sums is None: return f"{checkpoint.name}/checksums.json is missing or damaged"
+    for name, found in sums["files"].items():
+        file = checkpoint / name
+        if not file.is_file(): return f"{checkpoint.name}/{name} is missing"
+        if file_sha256(file) != found: return f"{checkpoint.name}/{name} is damaged"
+
+def last_checkpoint(
+    folder: Path, # of a run
+) -> Path | None: # None: there is no whole one
+    "Find the newest whole checkpoint. A newer one that is damaged is removed, and a warning says so."
+    found, told = checkpoints(folder), []
+    while found and (damage := damage_of(found[-1])):
+        told.append(damage)
+        shutil.rmtree(found.pop())
+    if told:
+        now = f"goes on from {found[-1].name}" if found else "begins again"
+        warnings.warn(f"{' and '.join(told)}: removed, training in {folder.name} {now}")
+    return found[-1] if found else None
+
 # %% ../nbs/20_training.ipynb #f6bad7a0
 class KeepBest(TrainerCallback):
     "Keep the weights of the best evaluation; stop when there was no gain for `patience` evaluations."
     def __init__(self,
         metric: str = "selection_loss", # what is looked at: this, which is best when low, or a metric
         patience: int | None = None,
-        path=None, # file for a resumed run
+        checkpoint: Path | None = None, # a whole one, of a resumed run
     ):
         self.metric, self.sign = "eval_" + metric, -1 if metric == "selection_loss" else 1
-        self.patience, self.path = patience, path
-        self.weights = load_file(path) if path and path.exists() else None
+        file = checkpoint and checkpoint / "best.safetensors" # not there before the first evaluation
+        self.patience, self.weights = patience, load_file(file) if file and file.exists() else None
     def scores(self, state): # higher is better
         return [self.sign * row[self.metric] for row in state.log_history if self.metric in row]
     def stops(self, state):
@@ -467,13 +529,11 @@ class KeepBest(TrainerCallback):
     def on_step_end(self, args, state, control, **kw): control.should_log |= control.should_evaluate
     def on_evaluate(self, args, state, control, model=None, **kw):
         scores = self.scores(state)
-        if int(np.argmax(scores)) == len(scores) - 1: self.keep(model)
+        if int(np.argmax(scores)) == len(scores) - 1:
+            self.weights = {name: p.detach().to("cpu", copy=True) for name, p in model.state_dict().items()}
         control.should_training_stop |= self.stops(state)
-    def keep(self, model):
-        self.weights = {name: p.detach().to("cpu", copy=True) for name, p in model.state_dict().items()}
-        if self.path is None: return
-        save_file({name: p.contiguous() for name, p in self.weights.items()}, self.path.with_suffix(".part"))
-        os.replace(self.path.with_suffix(".part"), self.path)
+    def on_save(self, args, state, control, **kw):
+        complete_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}", self.weights)
 
 # %% ../nbs/20_training.ipynb #4fe6c013
 @contextmanager
@@ -505,10 +565,68 @@ def checkpointed(model, config: TrainConfig):
     try: yield
     finally: getattr(model, f"{name}_checkpointing_disable")()
 
+# %% ../nbs/20_training.ipynb #6ad5022d
+UNRELATED = ("_name_or_path", "architectures", "dtype", "transformers_version") # in a model's config
+
+def model_identity(model) -> dict: # name -> text
+    "What a model is: hashes of its architecture and of every tensor, and whether that trains."
+    def scale(value): return isinstance(value, float) or isinstance(value, dict) and value and all(map(scale, value.values()))
+    def told(t): return f"{'trained' if t.requires_grad else 'fixed'} {tuple(t.shape)} {sha256_of('', {'': t.detach().cpu()})[:16]}"
+    parts = [[path, type(m).__name__, {k: v for k, v in vars(m).items() if scale(v)}] for path, m in model.named_modules()]
+    about = {name: value for name, value in model.config.to_dict().items() if name not in UNRELATED}
+    text = json.dumps([parts, about, model.config._attn_implementation], sort_keys=True, default=str)
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    return {"pooler": getattr(model.config, "lottery_pooler", None), "architecture": sha256_of(text, {}),
+            **{f"tensor {name}": told(t) for name, t in tensors.items()}}
+
+# %% ../nbs/20_training.ipynb #9fa8ddd6
+def digits_of(mask) -> str | None: # mask: Mask, or None
+    "A mask as text: the FFNs, then the heads of each layer."
+    if mask is None: return None
+    return " ".join("".join("01"[kept] for kept in rows) for rows in (mask.ffns, *mask.heads))
+
+def run_identity(
+    model, # before its first step
+    tasks, # Tasks, in their order
+    masks, # a Mask or None for each
+    config: TrainConfig,
+    tokenizer,
+    callbacks=(), # those with an `identity`, a dict of plain values, count
+    **settings, # plain values
+) -> dict: # name -> number, text, list or dict of these
+    "Everything that the result of a training follows from."
+    length = min(config.max_length, model.config.max_position_embeddings, tokenizer.model_max_length)
+    found = {"version": __version__, "tasks": [task.name for task in tasks], **asdict(config), **settings}
+    for task, mask in zip(tasks, masks):
+        found |= {f"data of {task.name}": task.fingerprint, f"text of {task.name}": task.text,
+                  f"metric of {task.name}": task.main_metric, f"mask of {task.name}": digits_of(mask)}
+    for callback in callbacks:
+        about = getattr(callback, "identity", {})
+        found |= {f"{type(callback).__name__}'s {name}": value for name, value in about.items()}
+    found |= {"tokenizer": tokenizer_key(tokenizer), "tokens": length} | model_identity(model)
+    return json.loads(json.dumps(found)) # as it is read back
+
+# %% ../nbs/20_training.ipynb #dbcf9bec
+def differences(began: dict, now: dict) -> str: # identities
+    "Say in what two runs differ, with both values where they are short."
+    names = [name for name in now | began if began.get(name) != now.get(name)]
+    pairs = [(name, repr(began.get(name)), repr(now.get(name))) for name in names]
+    told = [f"{name} was {was}, is {is_}" if len(was + is_) < 120 else f"{name} was another" for name, was, is_ in pairs]
+    return ", ".join(told[:4]) + (f", and {len(told) - 4} more differ" if told[4:] else "")
+
+def forget_run(folder: Path, found: list): # found: its checkpoints
+    "Remove checkpoints of an unknown run. Raises ValueError for those of an earlier version, or somebody else's."
+    if not (folder / "run.json").exists() and not any((path / "checksums.json").exists() for path in found):
+        raise ValueError(f"out_dir {folder.name!r} holds checkpoints without run.json and checksums.json, of another program "
+                         "or an earlier version: give another folder, or delete them")
+    for path in found: shutil.rmtree(path)
+    warnings.warn(f"{folder.name}/run.json is missing or damaged, so nobody knows what the checkpoints beside it are of: "
+                  "removed, training begins again")
+
 # %% ../nbs/20_training.ipynb #b98ad16c
 def open_run(
     out_dir, # folder, or None
-    config: TrainConfig,
+    identity, # function that gives `run_identity`; only called with a folder
     resume: bool, # go on from what is there
 ) -> tuple: # folder and the last whole checkpoint in it, each possibly None
     "Prepare `out_dir`. Raises ValueError when it cannot be written, or holds another run."
@@ -516,18 +634,16 @@ def open_run(
         if resume: raise ValueError("resume=True needs the out_dir of the run to go on with")
         return None, None
     folder = check_writable(out_dir)
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")] # the file written last
-    last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
-    if last is not None and not resume:
+    found = checkpoints(folder)
+    if found and not resume:
         raise ValueError(f"out_dir {folder.name!r} holds a checkpoint: pass resume=True, or another folder")
-    file, settings = folder / "config.json", asdict(config)
-    if last is not None:
-        began = json.loads(file.read_text(encoding="utf-8"))
-        if changed := {name for name in settings if began.get(name) != settings[name]}:
-            told = ", ".join(f"{k} was {began.get(k)!r}, is {settings[k]!r}" for k in sorted(changed))
-            raise ValueError(f"out_dir {folder.name!r} holds a run whose {told}: set it back")
-    file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    return folder, last
+    began, now = read_sealed(folder / "run.json"), identity()
+    if found and began is None: forget_run(folder, found)
+    elif found and began != now:
+        raise ValueError(f"out_dir {folder.name!r} holds a run whose {differences(began, now)}: set it back (a model "
+                         "that has been trained: load it anew), or give another folder")
+    write_sealed(folder / "run.json", now)
+    return folder, last_checkpoint(folder)
 
 # %% ../nbs/20_training.ipynb #97fe83a8
 def check_run(model, task, config, mask, tokenizer, device):
@@ -560,7 +676,7 @@ def training_arguments(config: TrainConfig, out_dir, save: bool, cpu: bool) -> T
         bf16=config.precision == "bf16", fp16=config.precision == "fp16",
         full_determinism=config.deterministic and not cpu, dataloader_pin_memory=not cpu,
         eval_strategy=when, eval_steps=every, logging_strategy=when, logging_steps=every,
-        save_strategy=when if save else "no", save_steps=every, save_total_limit=1,
+        save_strategy=when if save else "no", save_steps=every,
         report_to=[], disable_tqdm=True, logging_nan_inf_filter=False)
     args._n_gpu = min(args.n_gpu, 1) # one device: DataParallel would multiply the batch
     return args
@@ -594,7 +710,7 @@ def fine_tune(
     task, # a Task
     config: TrainConfig,
     *, mask=None, # Mask: train the ticket
-    callbacks=(), # TrainerCallbacks
+    callbacks=(), # TrainerCallbacks; one that changes training says how in its `identity`
     out_dir=None, # folder for checkpoints; None: nothing is written
     tokenizer=None, # None: the one that came with the model
     resume: bool = False, # go on from the checkpoint in `out_dir`, if there is one
@@ -603,10 +719,12 @@ def fine_tune(
     "Fine-tune, and keep the best epoch (A.1.2). Raises ValueError before, FloatingPointError while training."
     tokenizer = tokenizer or getattr(getattr(model, "lottery", None), "tokenizer", None)
     check_run(model, task, config, mask, tokenizer, device)
+    callbacks = list(callbacks)
     set_head_dropout(model, head_dropout(task.name) if config.head_dropout is None else config.head_dropout)
-    folder, checkpoint = open_run(out_dir, config, resume)
+    identity = partial(run_identity, model, [task], [mask], config, tokenizer, callbacks)
+    folder, checkpoint = open_run(out_dir, identity, resume)
     encoded = task.encode(tokenizer, min(config.max_length, longest_input(model)))
-    best = KeepBest(chosen_by(task, config), config.patience, folder and folder / "best.safetensors")
+    best = KeepBest(chosen_by(task, config), config.patience, checkpoint)
     cpu = device == "cpu" or not torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
         args = training_arguments(config, folder or temporary, folder is not None, cpu)
@@ -627,10 +745,19 @@ def run_trainer(model, args, task, encoded, config, callbacks, checkpoint) -> tu
     optimizer, options = OPTIMIZERS[config.optimizer]
     trainer = TaskTrainer(model, args, task=task, encoded=encoded, callbacks=callbacks,
                           optimizer_cls_and_kwargs=(optimizer, dict(lr=config.learning_rate, **options)))
-    start = time.perf_counter()
-    with quiet(): trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    return time.perf_counter() - start, trainer.state
+    return train_from(trainer, checkpoint), trainer.state
 
+def train_from(trainer: Trainer, checkpoint) -> float: # checkpoint: folder, or None; seconds
+    "Train on; callbacks are told of the end, however it comes, and take their hooks off."
+    start = time.perf_counter()
+    with quiet():
+        try: trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        except BaseException:
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+            raise
+    return time.perf_counter() - start
+
+# %% ../nbs/20_training.ipynb #781a164a
 def chosen_by(task, config: TrainConfig) -> str: # column of a history
     "What the best epoch is chosen by: the selection split's loss, or the task's main metric on it."
     return "selection_loss" if config.choose_by == "loss" else task.main_metric
