@@ -8,7 +8,8 @@ __all__ = ['DOMINANT_FORMAT', 'MEANS', 'PUBLISHED', 'READS', 'STATISTICS', 'INPU
            'top', 'check_k', 'check_ticket', 'rank_columns', 'dominated', 'dominated_dims', 'save', 'load',
            'random_ticket', 'bitfit_ticket', 'random_weights', 'gradient_masks', 'TrainWeights', 'mask_gradient',
            'jaccard', 'place_of', 'by_kind', 'published_ticket', 'dimension_table', 'popular_dims', 'input_of',
-           'show_dimensions', 'matrix_gradients', 'rank_gradients', 'input_statistics', 'predict_dominated']
+           'show_dimensions', 'dimension_tables', 'shared_dims', 'matrix_gradients', 'rank_gradients',
+           'input_statistics', 'predict_dominated']
 
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
 import json, math, os
@@ -444,6 +445,27 @@ def show_dimensions(
     def word(kind):
         return lambda j: "" if pd.isna(j) else "bias" if input_of(ticket, kind, j)[0] == "bias" else str(j)
     return table.style.apply(paint).format({column: word(column[0]) for column in table})
+
+# %% ../nbs/32_dominance.ipynb #6720f61d
+def dimension_tables(
+    tickets: Mapping[str, DominantTicket], # task -> ticket, of one family
+) -> pd.DataFrame: # one row per layer; columns (matrix, task, rank); Int64, <NA> where there is none
+    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for tickets of several families, or none."
+    families = {ticket.architecture.get("family") for ticket in tickets.values()}
+    if len(families) != 1:
+        raise ValueError(f"tickets of {', '.join(map(str, families)) or 'no family'} cannot stand in one table: give those of one encoder")
+    wide = pd.concat({task: dimension_table(ticket) for task, ticket in tickets.items()}, axis=1, names=["task"])
+    order = [(kind, task, rank) for kind in MATRICES for task in tickets for rank in wide[task].columns.levels[1]]
+    return wide.reorder_levels(["matrix", "task", "rank"], axis=1)[[column for column in order if column[0] in wide.columns.levels[1]]]
+
+def shared_dims(
+    tickets: Mapping[str, DominantTicket], # task -> ticket
+) -> DominantTicket: # the columns that all of them have
+    "What the tickets of all tasks have in common. Raises ValueError without tickets."
+    if not tickets: raise ValueError("there are no tickets: give one or more")
+    first, *others = tickets.values()
+    dims = {name: [j for j in dims if all(j in other.dims.get(name, ()) for other in others)] for name, dims in first.dims.items()}
+    return DominantTicket(dims, first.architecture, {"kind": "shared", "tasks": list(tickets)})
 
 # %% ../nbs/32_dominance.ipynb #00af0892
 def matrix_gradients(
