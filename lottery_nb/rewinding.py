@@ -212,9 +212,10 @@ def draw_row(study: Study, row: Row) -> Mask: # what the row keeps
 # %% ../nbs/22_rewinding.ipynb #7c0e4d52
 def tokens_read(
     encoded: Encoded, # of a task that has a training set
+    test: bool = False, # whether the test split is read, too
 ) -> torch.Tensor: # (n,) ids, ascending
     "List the tokens that training and validation meet, padding included."
-    columns = [rows.data.column("input_ids") for rows in (encoded.train, encoded.validation)]
+    columns = [rows.data.column("input_ids") for rows in [encoded.train, encoded.validation] + [encoded.test] * test]
     ids = [pc.list_flatten(column).unique().to_numpy() for column in columns]
     return torch.from_numpy(np.unique(np.concatenate([*ids, [encoded.collator.tokenizer.pad_token_id]])))
 
@@ -246,9 +247,10 @@ def cut_to_train(
     task: Task,
     tokenizer,
     max_length: int, # tokens
+    test: bool = False, # whether the test split is predicted, too
 ) -> nn.Module: # for this task only
     "Cut a ticket out, with the word embeddings that training and validation need."
-    return keep_tokens(compact(model, mask), tokens_read(task.encode(tokenizer, max_length)))
+    return keep_tokens(compact(model, mask), tokens_read(task.encode(tokenizer, max_length), test))
 
 # %% ../nbs/22_rewinding.ipynb #bc06a99f
 def train_row(study: Study, row: Row) -> Path: # the row's folder
@@ -262,7 +264,8 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     mask = draw_row(study, row) if row.kind in KINDS else None
     config = replace(study.config, seed=row_seed(study.config.seed, row))
     cuts = mask is not None and study.compacted
-    small = cut_to_train(model, mask, study.task, tokenizer, config.max_length) if cuts else model
+    options = study.task, tokenizer, config.max_length, config.predict_test
+    small = cut_to_train(model, mask, *options) if cuts else model
     result = fine_tune(small, study.task, config, mask=None if cuts else mask, tokenizer=tokenizer)
     with record_folder(study.out_dir, folder.name) as new:
         save_logits(new, study.task, result)
@@ -378,6 +381,9 @@ def read_rows(
 ) -> pd.DataFrame: # one row each
     "Read rows back as a frame, without the details."
     records = [{**read_record(folder), "folder": str(folder)} for folder in folders]
+    for record in records: # every metric of every part, as "rest_f1"
+        parts = {part: record.get("scores", {}).get(part, {}) for part in ("selection", "rest")}
+        record |= {f"{part}_{name}": value for part, scores in parts.items() for name, value in scores.items()}
     return pd.DataFrame(records).drop(columns=list(DETAILS), errors="ignore") # earlier records have fewer
 
 # %% ../nbs/22_rewinding.ipynb #3b4daf47

@@ -198,7 +198,8 @@ def train_to(
     "Train a compacted ticket up to a share of the schedule, from its last checkpoint if there is one."
     model, tokenizer = search.start()
     with suppress(Stopped):
-        small = cut_to_train(model, mask, search.task, tokenizer, search.config.max_length)
+        config = search.config
+        small = cut_to_train(model, mask, search.task, tokenizer, config.max_length, config.predict_test)
         return fine_tune(small, search.task, search.config, callbacks=[StopAt(share)],
                          out_dir=search.work / f"level-{level}", tokenizer=tokenizer, resume=True)
 

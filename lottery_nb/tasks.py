@@ -165,11 +165,9 @@ def _read_separated(
     def skip(row):
         wrong.append(row)
         return "skip"
-    data = content.encode()
-    block = min(len(data) + 1, 2**31 - 1) # all in one: a column's type has to fit all its rows
     table = arrow_csv.read_csv(
-        pa.BufferReader(data),
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=block), # one thread counts rows
+        pa.BufferReader(content.encode()),
+        read_options=arrow_csv.ReadOptions(use_threads=False), # so that rows are counted
         parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip, **form),
         convert_options=arrow_csv.ConvertOptions(column_types={name: pa.string() for name in text}))
     if not wrong: return table
@@ -188,7 +186,7 @@ def _read_tsv(path, text, label, encoding, assume):
     content = _read_text(path, encoding)
     quoted = _is_quoted(content)
     if '"' in content:
-        found = "quoted: quotes around its fields were taken off" if quoted else "not quoted: its quotes are text"
+        found = "quoted: quotes around fields were taken off" if quoted else "not quoted: its quotes are text"
         assume(f"{path.name} is {found}; if that is wrong, pass the data frame that pandas.read_csv(path, "
                "sep='\\t', quoting=...) reads")
     form = dict(newlines_in_values=True) if quoted else dict(quote_char=False)
@@ -244,28 +242,31 @@ def _table_of_frame(frame: pd.DataFrame, used: tuple, where: str) -> pa.Table:
 
 # %% ../nbs/14_tasks.ipynb #fb21d7e1
 def _parse_json(
-    content: str, # an object, or a list of objects
-    where: str, # file and line, for messages
-):
+    content: str, # a list of objects, or one object after the other
+    where: str, # the file, for messages
+) -> list:
     "Parse JSON. Raises ValueError for what is none, and for a name that occurs twice in an object."
     def once(pairs):
-        names = [name for name, _ in pairs]
-        twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else ()
-        if twice: raise ValueError(f"column {twice[0]!r} occurs twice in {where}: rename one")
-        return dict(pairs)
-    try: return json.loads(content, object_pairs_hook=once)
+        row = dict(pairs)
+        if len(row) == len(pairs): return row
+        twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        raise ValueError(f"column {twice!r} occurs twice in {where}, in {str(pairs)[:60]!r}: rename one")
+    decoder, space = json.JSONDecoder(object_pairs_hook=once), re.compile(r"\s*")
+    values, start = [], space.match(content).end()
+    try:
+        while start < len(content):
+            value, end = decoder.raw_decode(content, start)
+            values.append(value)
+            start = space.match(content, end).end()
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where} cannot be read as JSON ({error}), expected one object a line, or a list "
-                         "of objects") from error
+        raise ValueError(f"{where} cannot be read as JSON ({error}), expected a list of objects, or one object "
+                         "a line") from error
+    return values[0] if len(values) == 1 and isinstance(values[0], list) else values
 
 # %% ../nbs/14_tasks.ipynb #2bffa20e
 def _read_json(path, text, label, encoding, assume):
     "Read a list of objects, or one object a line."
-    content = _read_text(path, encoding)
-    if content.lstrip().startswith("["): rows = _parse_json(content, str(path))
-    else:
-        lines = enumerate(content.split("\n"), 1)
-        rows = [_parse_json(line, f"line {number} of {path}") for number, line in lines if line.strip()]
+    rows = _parse_json(_read_text(path, encoding), str(path))
     whole = rows[0] if len(rows) == 1 and isinstance(rows[0], dict) else {}
     if any(isinstance(whole.get(name), (dict, list)) for name in text):
         raise ValueError(f"{path} holds one object with whole columns, expected one object a row: "
@@ -533,7 +534,7 @@ def infer_label_names(
         return tuple(values) if regression is False else _text_classes(values, where, assume)
     if number and known not in (*_SIGNS, list(range(len(known)))):
         raise ValueError(f"labels of {where} are {values[:9]}, expected 0 to {len(values) - 1} without gaps: "
-                         "give label_names= in the order of the ids, or regression=True to take them as a scale")
+                         "give label_names= in the order of ids, or regression=True to take them as a scale")
     return tuple(str(int(v) if number else v) for v in known)
 
 # %% ../nbs/14_tasks.ipynb #60cbc9c0
@@ -564,7 +565,7 @@ def real_labels(
     wrong = [row for row in np.flatnonzero(np.isnan(values)) if isinstance(labels[row], str)]
     if wrong:
         raise ValueError(f"labels of {where} hold {labels[wrong[0]]!r} in row {wrong[0]}, expected a number "
-                         "with a decimal point: correct it, or make your own labels classes with regression=False")
+                         "with a decimal point: correct it, or make your labels classes with regression=False")
     if known.range: values[values == -1] = np.nan # how the hub marks an unknown score
     return values
 
@@ -748,6 +749,7 @@ class Task:
     train_size: int | None = None # rows asked for; None: all
     seed: int = 0 # of the training subset
     encodings: dict = field(default_factory=dict) # (tokenizer, max_length) -> Encoded
+    assumed: tuple = () # sentences about what the rows did not say, see `load_task`
     sets = property(lambda self: {role: rows for role in ROLES if (rows := getattr(self, role)) is not None})
     num_labels = property(lambda self: len(self.label_names or "1")) # 1: regression
     regression = property(lambda self: self.num_labels == 1)
@@ -777,9 +779,6 @@ class Task:
     def __repr__(self):
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
         return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"
-
-# %% ../nbs/14_tasks.ipynb #51466257
-Task.assumed = () # sentences; `load_task` sets it
 
 # %% ../nbs/14_tasks.ipynb #c65019e6
 def decide(
