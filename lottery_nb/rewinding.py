@@ -34,7 +34,7 @@ except ImportError: resource = None # not on Windows
 
 from .anatomy import anatomy
 from .compaction import compact
-from .importance import Importance, importance_scores
+from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
 from .records import (check_writable, environment, folder_fingerprint, is_complete,
                                 load_predictions, project_path, read_record, record_folder, run_hash, save_predictions,
@@ -174,6 +174,13 @@ class Study:
     min_heads: int = 1 # heads that stay in every layer
     score_limit: int | None = None # training examples that are scored; None: all
     compacted: bool = True # tickets are cut out and trained; False: the whole network is, under a mask
+    criterion: str = "sensitivity" # of CRITERIA: which scores draw winning and losing tickets
+
+    def __post_init__(self):
+        if self.criterion in CRITERIA: return
+        if not callable(self.criterion): nearest(self.criterion, CRITERIA, "criterion")
+        raise ValueError(f"criterion is {self.criterion!r}, but a record needs one of {', '.join(CRITERIA)}: "
+                         "with a function of your own, use importance_scores and draw_ticket")
 
     @property
     def parameters(self) -> dict:
@@ -185,7 +192,10 @@ class Study:
     def encoder(self) -> tuple: # model, tokenizer, snapshot of θ₀ and of the head as first drawn
         model, tokenizer = load_encoder(self.model_name, self.task, seed=self.config.seed)
         return model, tokenizer, snapshot(model)
-    def key(self, row: Row) -> str: return run_hash({**self.parameters, **asdict(row)}, content=self.content)
+    def drawn_by(self, row: Row) -> dict: # None where scores do not matter: such rows serve all criteria
+        return {"criterion": self.criterion if row.kind in ("winning", "losing") else None}
+    def key(self, row: Row) -> str:
+        return run_hash({**self.parameters, **asdict(row), **self.drawn_by(row)}, content=self.content)
     def folder(self, row: Row) -> Path: return self.out_dir / self.key(row)
 
 # %% ../nbs/22_rewinding.ipynb #4bfbe8d5
@@ -276,23 +286,35 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
 
 # %% ../nbs/22_rewinding.ipynb #6e4d3e89
 def save_scores(study: Study, model: nn.Module, tokenizer, folder: Path):
-    "Score the fine-tuned full model over the training set, dropout off."
+    "Score the fine-tuned full model over the training set, dropout off, by every criterion in one pass."
     sizes = {"max_length": study.config.max_length, "batch_size": study.config.batch_size}
     batches = study.task.batches(tokenizer, split="train", limit=study.score_limit, **sizes)
-    scores = importance_scores(model, batches)
-    tensors = {"heads": scores.heads, "ffns": scores.ffns, "n_examples": torch.tensor(scores.n_examples)}
+    tensors = {}
+    for criterion, scores in scores_by_criterion(model, batches).items():
+        values = scores.heads, scores.ffns, torch.tensor(scores.n_examples)
+        tensors |= dict(zip(_score_names(criterion), values))
     save_file(tensors, folder / "importance.safetensors")
 
-def load_scores(study: Study) -> Importance:
+def _score_names(criterion: str) -> list: # in the file; sensitivity has the names from when it was alone
+    prefix = "" if criterion == "sensitivity" else f"{criterion}."
+    return [f"{prefix}{part}" for part in ("heads", "ffns", "n_examples")]
+
+def load_scores(
+    study: Study,
+    criterion: str | None = None, # of CRITERIA; None: the study's
+) -> Importance:
     "Read the scores that the full model's row keeps."
-    scores = load_file(study.folder(Row("full")) / "importance.safetensors")
-    return Importance(scores["heads"], scores["ffns"], int(scores["n_examples"]))
+    stored = load_file(study.folder(Row("full")) / "importance.safetensors")
+    heads, ffns, n_examples = (stored[name] for name in _score_names(criterion or study.criterion))
+    return Importance(heads, ffns, int(n_examples))
 
 def save_ticket(study: Study, row: Row, mask: Mask, model: nn.Module, folder: Path):
     "Save a row's ticket with its provenance."
-    ticket = Ticket(mask=mask, scores=load_scores(study), architecture=architecture(model), level=row.level,
+    drawn_by = study.drawn_by(row)
+    scores = load_scores(study, drawn_by["criterion"] or "sensitivity")
+    ticket = Ticket(mask=mask, scores=scores, architecture=architecture(model), level=row.level,
                     kind=row.kind, seed=study.config.seed, task=study.task.name,
-                    model=study.parameters["model"], extra={"run": study.key(Row("full"))})
+                    model=study.parameters["model"], extra={"run": study.key(Row("full")), **drawn_by})
     ticket.save(folder / "ticket.safetensors")
 
 # %% ../nbs/22_rewinding.ipynb #d3b0145d
@@ -325,7 +347,7 @@ def result_record(
 def row_record(study: Study, row: Row, mask: Mask, result: TrainResult) -> dict: # what record.json holds
     "Say what a row was and what came out."
     return {**asdict(row), "run": study.key(Row("full")), "training_seed": row_seed(study.config.seed, row),
-            "heads": mask.pruned_heads, "ffns": mask.pruned_ffns,
+            "heads": mask.pruned_heads, "ffns": mask.pruned_ffns, **study.drawn_by(row),
             "weight_remaining": weight_remaining(study.encoder[0], mask),
             **result_record(study.parameters, study.task, result)}
 
@@ -399,6 +421,7 @@ def phase_transition(
     min_heads: int = 1, # heads that stay in every layer
     score_limit: int | None = None, # training examples that are scored; None: all
     compacted: bool = True, # cut a ticket out and train that; False: train the whole network under its mask
+    criterion: str = "sensitivity", # of CRITERIA: which scores draw winning and losing tickets
     workers: int = 1, # processes
     progress: bool = True, # show a bar
 ) -> pd.DataFrame: # one row per training: full, each kind at each level, restarts
@@ -406,7 +429,7 @@ def phase_transition(
     rows = plan_rows(levels, kinds, restarts)
     if workers < 1: raise ValueError(f"workers is {workers}: give 1, or a number of processes")
     study = Study(str(model_name), task, config, check_writable(out_dir), min_heads, score_limit,
-                  compacted)
+                  compacted, criterion)
     train_rows(study, rows, workers, progress)
     return read_rows(Path(out_dir) / study.key(row) for row in rows)
 
