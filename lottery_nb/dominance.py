@@ -7,25 +7,27 @@ __all__ = ['DOMINANT_FORMAT', 'MEANS', 'PUBLISHED', 'READS', 'STATISTICS', 'INPU
            'weight_delta', 'check_sigma', 'out_weighted', 'suggest_sigma', 'ticket_architecture', 'DominantTicket',
            'top', 'check_k', 'check_ticket', 'rank_columns', 'dominated', 'dominated_dims', 'save', 'load',
            'random_ticket', 'bitfit_ticket', 'random_weights', 'gradient_masks', 'TrainWeights', 'mask_gradient',
-           'jaccard', 'place_of', 'by_kind', 'published_ticket', 'dimension_table', 'popular_dims', 'input_of',
-           'show_dimensions', 'dimension_tables', 'shared_dims', 'matrix_gradients', 'rank_gradients',
-           'input_statistics', 'predict_dominated']
+           'shared_columns', 'jaccard', 'place_of', 'by_kind', 'published_ticket', 'dimension_table', 'popular_dims',
+           'input_of', 'show_dimensions', 'shared_dims', 'dimension_tables', 'show_tickets', 'matrix_table',
+           'matrix_gradients', 'rank_gradients', 'input_statistics', 'task_inputs', 'predict_dominated']
 
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
-import json, math, os
+import inspect, json, math, os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from numbers import Integral, Real
 import pandas as pd, seaborn as sns, torch
+from pandas.io.formats.style import Styler
 from torch import nn
 from transformers import TrainerCallback
 from . import __version__
-from .anatomy import MATRICES, Matrix, anatomy, layout_of, unwrap
+from .anatomy import MATRICES, Anatomy, Matrix, anatomy, layout_of, unwrap
 from .l1_penalty import backbone_pairs, check_no_decay, mean_gradients, pretrained_names, probe
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
-from .tasks import train_rows
+from .tasks import Task, train_rows
 from .tickets import ARCHITECTURE, architecture
 
 # %% ../nbs/32_dominance.ipynb #91994bd6
@@ -332,6 +334,14 @@ def mask_gradient(mask: torch.Tensor | None):
 # %% ../nbs/32_dominance.ipynb #84eedd33
 MEANS = ("matrix", "pooled")
 
+def shared_columns(
+    a: DominantTicket,
+    b: DominantTicket,
+) -> dict[str, tuple[int, int]]: # Matrix.name -> (columns that both have, columns that either has)
+    "What two tickets share, matrix by matrix; where neither has a column there is nothing to share."
+    pairs = {name: (set(a.dims[name]), set(b.dims[name])) for name in a.dims if name in b.dims}
+    return {name: (len(x & y), len(x | y)) for name, (x, y) in pairs.items() if x or y}
+
 def jaccard(
     a: DominantTicket,
     b: DominantTicket,
@@ -339,12 +349,10 @@ def jaccard(
 ) -> float: # 0 to 1
     "Shared columns of all columns (equation 4). Raises ValueError for tickets with nothing to compare."
     if mean not in MEANS: raise ValueError(f"mean is one of {', '.join(MEANS)}, got {mean!r}")
-    pairs = [(set(a.dims[name]), set(b.dims[name])) for name in a.dims if name in b.dims
-        and (a.dims[name] or b.dims[name])]
+    pairs = shared_columns(a, b).values()
     if not pairs: raise ValueError("the tickets have no matrix in common: compare tickets of one encoder")
-    shared, union = [len(x & y) for x, y in pairs], [len(x | y) for x, y in pairs]
-    if mean == "pooled": return sum(shared) / sum(union)
-    return sum(s / u for s, u in zip(shared, union)) / len(pairs)
+    if mean == "pooled": return sum(shared for shared, _ in pairs) / sum(either for _, either in pairs)
+    return sum(shared / either for shared, either in pairs) / len(pairs)
 
 # %% ../nbs/32_dominance.ipynb #4366f79c
 def place_of(
@@ -432,40 +440,81 @@ def input_of(ticket: DominantTicket, kind: str, j: int) -> tuple: # (what is rea
     return ("bias", None) if j == width else (READS[kind], j)
 
 # %% ../nbs/32_dominance.ipynb #f07e42be
+def _word(ticket: DominantTicket, kind: str):
+    "How a column of a kind of matrix is written: nothing for none, bias, or its number."
+    return lambda j: "" if pd.isna(j) else "bias" if input_of(ticket, kind, j)[0] == "bias" else str(j)
+
 def show_dimensions(
     ticket: DominantTicket,
     n: int = 7, # dimensions in colour, at most
-): # a pandas Styler, to be shown in a notebook
+) -> Styler: # to be shown in a notebook
     "The table of dimensions with the popular ones in colour (Table 1)."
     table, popular = dimension_table(ticket), popular_dims(ticket, n)
     colours = dict(zip(popular, sns.color_palette("pastel", len(popular)).as_hex()))
     def paint(column):
         reads = [None if pd.isna(j) else input_of(ticket, column.name[0], j) for j in column]
         return [f"background-color: {colours[r]}; color: black" if r in colours else "" for r in reads]
-    def word(kind):
-        return lambda j: "" if pd.isna(j) else "bias" if input_of(ticket, kind, j)[0] == "bias" else str(j)
-    return table.style.apply(paint).format({column: word(column[0]) for column in table})
+    return table.style.apply(paint).format({column: _word(ticket, column[0]) for column in table})
 
-# %% ../nbs/32_dominance.ipynb #6720f61d
-def dimension_tables(
-    tickets: Mapping[str, DominantTicket], # task -> ticket, of one family
-) -> pd.DataFrame: # one row per layer; columns (matrix, task, rank); Int64, <NA> where there is none
-    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for tickets of several families, or none."
-    families = {ticket.architecture.get("family") for ticket in tickets.values()}
-    if len(families) != 1:
-        raise ValueError(f"tickets of {', '.join(map(str, families)) or 'no family'} cannot stand in one table: give those of one encoder")
-    wide = pd.concat({task: dimension_table(ticket) for task, ticket in tickets.items()}, axis=1, names=["task"])
-    order = [(kind, task, rank) for kind in MATRICES for task in tickets for rank in wide[task].columns.levels[1]]
-    return wide.reorder_levels(["matrix", "task", "rank"], axis=1)[[column for column in order if column[0] in wide.columns.levels[1]]]
+# %% ../nbs/32_dominance.ipynb #6ac7189f
+def _check_comparable(tickets: Mapping[str, DominantTicket]):
+    "Raises ValueError without tickets, and for tickets of different models."
+    if not tickets: raise ValueError("there are no tickets to lay side by side: give those of one encoder")
+    (first, ticket), *others = tickets.items()
+    for label, other in others:
+        if dict(other.architecture) != dict(ticket.architecture):
+            raise ValueError(f"the tickets {first} and {label} are for different models, "
+                f"{dict(ticket.architecture)} and {dict(other.architecture)}: give those of one encoder")
 
 def shared_dims(
-    tickets: Mapping[str, DominantTicket], # task -> ticket
-) -> DominantTicket: # the columns that all of them have
-    "What the tickets of all tasks have in common. Raises ValueError without tickets."
-    if not tickets: raise ValueError("there are no tickets: give one or more")
+    tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
+) -> DominantTicket: # columns in the order of the first
+    "Keep the columns that are in every ticket. Raises ValueError for tickets of several models, or none."
+    _check_comparable(tickets)
     first, *others = tickets.values()
-    dims = {name: [j for j in dims if all(j in other.dims.get(name, ()) for other in others)] for name, dims in first.dims.items()}
-    return DominantTicket(dims, first.architecture, {"kind": "shared", "tasks": list(tickets)})
+    dims = {name: [j for j in dims if all(j in other.dims.get(name, ()) for other in others)]
+        for name, dims in first.dims.items()}
+    return DominantTicket(dims, first.architecture, {"kind": "shared", "tasks": list(tickets),
+        "ordered": first.about.get("ordered", True)})
+
+# %% ../nbs/32_dominance.ipynb #f5b95204
+def dimension_tables(
+    tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
+    ascending: bool = False, # order of the dimensions: False: most dominated first; True: as in the paper
+) -> pd.DataFrame: # one row per layer; columns (matrix, task, rank); Int64, <NA> where there is none
+    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for tickets of several models, or none."
+    _check_comparable(tickets)
+    order = sorted if ascending else list
+    laid = {task: replace(ticket, dims={name: order(dims) for name, dims in ticket.dims.items()})
+        for task, ticket in tickets.items()}
+    wide = pd.concat({task: dimension_table(ticket) for task, ticket in laid.items()}, axis=1, names=["task"])
+    wide = wide.reorder_levels(["matrix", "task", "rank"], axis=1)
+    return wide[[kind for kind in MATRICES if kind in wide]]
+
+# %% ../nbs/32_dominance.ipynb #13a82631
+def show_tickets(
+    tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
+    kind: str, # one of MATRICES
+) -> Styler: # to be shown in a notebook
+    "One of Tables 5 to 10, what all tickets share in bold on grey. Raises ValueError for another kind."
+    if kind not in MATRICES: raise ValueError(f"kind is one of {', '.join(MATRICES)}, got {kind!r}")
+    table = dimension_tables(tickets, ascending=True)[kind].dropna(how="all").dropna(axis=1, how="all")
+    shared = shared_dims(tickets)
+    in_all = {place_of(name, shared.architecture["family"]): dims for name, dims in shared.dims.items()}
+    def mark(column):
+        found = [not pd.isna(j) and j in in_all.get((layer, kind), ()) for layer, j in column.items()]
+        return ["font-weight: bold; background-color: #d9d9d9; color: black" if yes else "" for yes in found]
+    return table.style.apply(mark).format(_word(shared, kind)).set_caption(kind)
+
+# %% ../nbs/32_dominance.ipynb #6a6c335f
+def matrix_table(
+    values: Mapping[str, object], # Matrix.name -> a number
+    family: str, # config.model_type
+) -> pd.DataFrame: # one row per layer, one column per kind
+    "Lay one number per matrix out by layer and kind. Raises ValueError for a name that is not the family's."
+    table = pd.Series({place_of(name, family): value for name, value in values.items()}).unstack()
+    kinds = [kind for kind in MATRICES if kind in table]
+    return table[kinds].rename_axis("layer").rename_axis("matrix", axis=1)
 
 # %% ../nbs/32_dominance.ipynb #00af0892
 def matrix_gradients(
@@ -496,66 +545,143 @@ def rank_gradients(
     score = STATISTICS[statistic]
     return {name: rank_columns(score(g, lam), g.abs().sum(0), k) for name, g in gradients.items()}
 
-# %% ../nbs/32_dominance.ipynb #224de5e6
-INPUT_STATISTICS = {"mean_input": lambda x: x, "absolute_input": torch.abs} # what is averaged; then its size counts
+# %% ../nbs/32_dominance.ipynb #ddf1bb87
+INPUT_STATISTICS = ("mean_input", "absolute_input")
+
+class _InputSums:
+    "What modules read, added up over real tokens in float64: a forward pre-hook for all of them."
+    def __init__(self): self.sums, self.tokens = {}, 0 # module -> (2, in_features): of x, of abs(x)
+
+    def start(self,
+        real: torch.Tensor, # bool (B, T), False at padding
+    ):
+        "Begin a batch."
+        self.real, self.read, self.tokens = real, Counter(), self.tokens + int(real.sum())
+
+    def __call__(self, module, args):
+        x, (rows, length), start = args[0], self.real.shape, self.read[module] # x: (B, T or a chunk of it, in)
+        if start == length: return # DeBERTa's projections read relative positions after the tokens
+        end = start + x.shape[-2]
+        if x.ndim != 3 or len(x) != rows or end > length:
+            raise ValueError(f"a matrix reads {tuple(x.shape)} where the tokens are {rows} x {length}: "
+                "give the encoder padded batches, attention 'sdpa' or 'eager'")
+        self.read[module], x = end, x[self.real[:, start:end]] # (real tokens, in)
+        found = torch.stack([x.sum(0, dtype=torch.float64), x.abs().sum(0, dtype=torch.float64)])
+        self.sums[module] = self.sums.get(module, 0) + found
+
+# %% ../nbs/32_dominance.ipynb #4764feeb
+@contextmanager
+def _reading(parts: Anatomy):
+    "Dropout off, and a hook on every matrix; undone afterwards."
+    sums, modes = _InputSums(), [(m, m.training) for m in parts.base.modules()]
+    modules = {m.module: None for m in parts.matrices()} # a fused one once
+    hooks = [module.register_forward_pre_hook(sums) for module in modules]
+    try:
+        parts.base.eval()
+        yield sums
+    finally:
+        for hook in hooks: hook.remove()
+        for module, mode in modes: module.training = mode
+
+def _model_inputs(base: nn.Module, batch: Mapping, i: int) -> tuple[dict, torch.Tensor]:
+    "What the encoder takes of batch `i`, on its device, and which tokens are real: bool (B, T)."
+    if not isinstance(batch, Mapping):
+        raise ValueError(f"batch {i} (counted from 0) is a {type(batch).__name__}: give batches of model inputs, each "
+            "a dict of tensors")
+    known = inspect.signature(type(base).forward).parameters
+    inputs = {n: v.to(base.device) for n, v in batch.items() if n in known and torch.is_tensor(v)}
+    ids = next((inputs[name] for name in ("input_ids", "inputs_embeds") if name in inputs), None)
+    if ids is None:
+        raise ValueError(f"batch {i} (counted from 0) has {', '.join(batch)}: give tensors, "
+            "input_ids or inputs_embeds among them")
+    mask = inputs.get("attention_mask", torch.ones(ids.shape[:2], device=base.device))
+    if mask.shape != ids.shape[:2]:
+        raise ValueError(f"the attention_mask of batch {i} (counted from 0) is {tuple(mask.shape)}, its tokens "
+            f"are {tuple(ids.shape[:2])}: give one number for each token, 0 for padding")
+    return inputs, mask.bool()
+
+# %% ../nbs/32_dominance.ipynb #a6afcdb6
+def _check_pretrained(model: nn.Module):
+    "Raises ValueError for a model with tuned columns, bare or under a head."
+    if any(name.endswith(".columns") for name, _ in unwrap(model).named_parameters()):
+        raise ValueError("this model has tuned columns, and a ticket is predicted at θ₀: give the pre-trained "
+            "model, or use merge_columns first to start from what it has learnt")
 
 @torch.no_grad()
 def input_statistics(
-    model: nn.Module, # in any mode, which it keeps; no dropout is drawn
-    batches: Iterable[Mapping], # model inputs; labels are not read
-    statistic: str = "absolute_input", # E|x_j|, or "mean_input": |E x_j|
-) -> dict[str, torch.Tensor]: # Matrix.name -> float64 (columns,), a bias last
-    "How large each input dimension of each matrix is, over real tokens, in one forward pass. Raises ValueError without batches."
-    parts, training, n = anatomy(model), model.training, 0
-    sums, hooks, mask, average = {}, [], None, INPUT_STATISTICS[statistic]
-    def add(module, args):
-        x = args[0]
-        if x.shape[:-1] != mask.shape: return # relative positions, read without a batch
-        sums[module] = sums.get(module, 0) + average(x[mask].double()).sum(0)
-    try:
-        hooks = [m.register_forward_pre_hook(add) for m in {matrix.module for matrix in parts.matrices()}]
-        parts.base.eval()
-        for batch in batches:
-            inputs = {name: t.to(parts.base.device) for name, t in batch.items() if name in ("input_ids", "attention_mask", "token_type_ids")}
-            mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool() # (B, T)
+    model: nn.Module, # bare, or under any head; left as it is
+    batches: Iterable[Mapping], # model inputs; labels are not looked at, no attention_mask: no padding
+) -> dict[str, dict[str, torch.Tensor]]: # one of INPUT_STATISTICS -> Matrix.name -> float64 (columns,)
+    "Average what every matrix reads over real tokens. Raises ValueError for none, and where they are not finite."
+    _check_pretrained(model)
+    parts = anatomy(model)
+    with _reading(parts) as found:
+        for i, batch in enumerate(batches):
+            inputs, real = _model_inputs(parts.base, batch, i)
+            found.start(real)
             parts.base(**inputs)
-            n += int(mask.sum())
-    finally:
-        for hook in hooks: hook.remove()
-        model.train(training)
-    if not n: raise ValueError("there are no batches to read: give at least one; an iterator serves one pass")
-    one = torch.ones(1, dtype=torch.float64, device=parts.base.device)
-    return {m.name: torch.cat([sums[m.module].abs() / n, one][:1 + (m.bias is not None)]) for m in parts.matrices()}
+    if not found.tokens: raise ValueError("no token was read: give batches, and an iterator serves one pass")
+    statistics = {name: {} for name in INPUT_STATISTICS}
+    for m in parts.matrices():
+        means = (found.sums[m.module] / found.tokens).abs().cpu() # (2, in_features): E x, E abs(x)
+        if not means.isfinite().all():
+            raise ValueError(f"{m.name} reads numbers that are not finite: look for them in the weights or the "
+                "inputs, and use float32 rather than float16")
+        one = torch.ones(0 if m.bias is None else 1, dtype=torch.float64)
+        for name, mean in zip(INPUT_STATISTICS, means): statistics[name][m.name] = torch.cat([mean, one])
+    return statistics
 
-def _unlabelled(model, data, *, batch_size=16, n_batches=15, seed=0, max_length=128):
-    "Batches of a task's training rows; of anything else, what it is."
-    if not hasattr(data, "encode"): return data
-    encoded = data.encode(model.lottery.tokenizer, max_length)
-    rows = encoded.train.remove_columns([name for name in ("length", "labels") if name in encoded.train.column_names])
-    chosen = train_rows(len(rows), min(len(rows), batch_size * n_batches), seed)
-    return [encoded.collator([rows[int(i)] for i in chosen[at:at + batch_size]]) for at in range(0, len(chosen), batch_size)]
+# %% ../nbs/32_dominance.ipynb #9bdfa968
+def task_inputs(
+    model: nn.Module, # from `load_encoder`
+    task: Task,
+    *,
+    batch_size: int = 16, # rows
+    n_batches: int = 15,
+    seed: int = 0, # of the rows
+    max_length: int = 128, # tokens
+) -> Iterator[Mapping]: # batches of model inputs, without labels
+    "Take some training rows of a task as model inputs. Raises ValueError where it has none."
+    if task.train is None: raise ValueError(f"{task.name} has no training rows: load it with some, or give batches")
+    encoded, n = task.encode(model.lottery.tokenizer, max_length), min(len(task.train), batch_size * n_batches)
+    inputs = [name for name in encoded.train.column_names if name not in ("labels", "length")]
+    rows, chosen = encoded.train.select_columns(inputs), train_rows(len(task.train), n, seed).tolist()
+    starts = range(0, n, batch_size)
+    return (encoded.collator([rows[j] for j in chosen[i:i + batch_size]]) for i in starts)
 
 # %% ../nbs/32_dominance.ipynb #02d771ce
 def predict_dominated(
     model: nn.Module, # from `load_encoder`; left as it is
-    task, # a Task; for statistics of the input also an iterable of model inputs
+    task: "Task | Iterable[Mapping]", # for inputs alone also batches of model inputs, without labels
     *,
     k: int = 3, # columns per matrix, from 1
-    statistic: str = "size", # of gradients, or "norm", "sum", "count"; of inputs: "mean_input", "absolute_input"
-    **options, # of `probe`: batch_size, n_batches, seed, max_length, clip; those of inputs take no clip
+    statistic: str = "size", # of gradients, or "norm", "sum", "count"; of inputs "mean_input", "absolute_input"
+    **options, # of `task_inputs`; for gradients of `probe`: batch_size, n_batches, seed, max_length, clip
 ) -> DominantTicket:
-    "Guess the dominant ticket from gradients or activations at θ₀. Raises ValueError for a bad k or statistic."
-    if statistic not in (*STATISTICS, *INPUT_STATISTICS):
-        raise ValueError(f"statistic is one of {', '.join((*STATISTICS, *INPUT_STATISTICS))}, got {statistic!r}")
+    "Guess the dominant ticket at θ₀ from gradients or from inputs alone. Raises ValueError for what does not fit."
+    known = *STATISTICS, *INPUT_STATISTICS
+    if statistic not in known: raise ValueError(f"statistic is one of {', '.join(known)}, got {statistic!r}")
     check_k(k)
-    if statistic in INPUT_STATISTICS:
-        sizes = input_statistics(model, _unlabelled(model, task, **options), statistic)
-        dims = {name: rank_columns(size, size, k) for name, size in sizes.items()}
-    else:
-        batches = probe(model, task, **options)
-        if statistic == "size": batches = ({name: g.abs() for name, g in batch.items()} for batch in batches)
-        dims = rank_gradients(matrix_gradients(model, mean_gradients(batches)), k, statistic)
-    names = {"model": getattr(getattr(model, "lottery", None), "name", None), "task": getattr(task, "name", None)}
-    about = {name: value for name, value in names.items() if value is not None}
+    _check_pretrained(model)
+    guess = _from_inputs if statistic in INPUT_STATISTICS else _from_gradients
+    dims = guess(model, task, k, statistic, options)
+    about = {"model": model.lottery.name} if hasattr(model, "lottery") else {}
+    about |= {"task": task.name} if isinstance(task, Task) else {}
     about |= {"kind": "predicted", "k": k, "statistic": statistic}
     return DominantTicket(dims, ticket_architecture(model), {**about, **options})
+
+# %% ../nbs/32_dominance.ipynb #f5fab144
+def _from_gradients(model, task, k, statistic, options):
+    if not isinstance(task, Task):
+        raise ValueError(f"statistic {statistic!r} takes gradients, which need a Task and its labels, got "
+            f"{type(task).__name__}: give a Task, or a statistic of inputs, {', '.join(INPUT_STATISTICS)}")
+    batches = probe(model, task, **options)
+    if statistic == "size": batches = ({name: g.abs() for name, g in batch.items()} for batch in batches)
+    return rank_gradients(matrix_gradients(model, mean_gradients(batches)), k, statistic)
+
+def _from_inputs(model, task, k, statistic, options):
+    if isinstance(task, Task): task, options = task_inputs(model, task, **options), {}
+    if options: raise ValueError(f"{', '.join(options)} belongs to a Task: cut batches as they should be")
+    found = input_statistics(model, task)
+    other = found[INPUT_STATISTICS[1 - INPUT_STATISTICS.index(statistic)]]
+    return {name: rank_columns(values, other[name], k) for name, values in found[statistic].items()}
