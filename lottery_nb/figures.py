@@ -22,7 +22,6 @@ from matplotlib.patches import Patch, Wedge
 
 from .analysis import TaskShares
 from .anatomy import MATRICES
-from .dominance import place_of
 from .importance import Importance
 from .masking import Mask
 from .rewinding import best_rows
@@ -316,11 +315,12 @@ def pooled(
     "Shrink a map to what a picture can show."
     blocks = np.array_split(np.asarray(mask, float), min(rows, len(mask)))
     shares = np.stack([block.mean(0) for block in blocks])
-    parts = np.array_split(shares, min(columns, shares.shape[1]), axis=1)
+    wide = -(-shares.shape[1] // columns) # columns of a pixel, alike everywhere: a larger block has a larger maximum
+    parts = np.array_split(shares, -(-shares.shape[1] // wide), axis=1)
     return np.stack([part.max(1) for part in parts], axis=1)
 
 def out_weighted_figure(
-    maps: dict, # one of MATRICES -> bool (out, columns), as `find_ticket` keeps them
+    maps: dict, # one of MATRICES -> bool (out, columns): `layer_map` of a run
     title: str = "",
 ) -> plt.Figure:
     "Draw which weights of a layer are out-weighted (Figure 2)."
@@ -336,34 +336,49 @@ def out_weighted_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #d1f62bab
-def _count_maps(counts, family): # Matrix.name -> (columns,) becomes kind -> (layers, columns)
-    by_kind = {}
-    for name, column_counts in counts.items():
-        layer, kind = place_of(name, family)
-        by_kind.setdefault(kind, {})[layer] = np.asarray(column_counts, float)
-    return {kind: np.stack([rows[i] for i in sorted(rows)]) for kind, rows in by_kind.items()}
+def _floors(
+    layers: dict, # layer -> one of MATRICES -> bool (out, columns)
+    lines: int, # of pixels, of all floors together
+    columns: int, # pixels, at most
+) -> dict: # one of MATRICES -> float (layers, lines of a floor, columns)
+    "Shrink the maps of a task, one layer at a time."
+    kinds, high = {}, max(3, lines // len(layers))
+    for layer in sorted(layers):
+        for kind, mask in layers[layer].items(): kinds.setdefault(kind, []).append(pooled(mask, high, columns))
+    return {kind: np.stack(kinds[kind]) for kind in MATRICES if kind in kinds}
 
+def _draw_floors(ax, floors, width, layers):
+    n, shades = len(layers), sns.light_palette(PALETTE["winning"], as_cmap=True)
+    image = ax.imshow(np.sqrt(np.concatenate(floors)), aspect="auto", cmap=shades, vmin=0, vmax=1,
+                      interpolation="nearest", extent=(-.5, width - .5, n - .5, -.5))
+    ax.hlines(np.arange(n - 1) + .5, -.5, width - .5, color="black", linewidth=.4)
+    ax.set(xticks=[0, width - 1], yticks=[0, n - 1], yticklabels=[layers[0], layers[-1]])
+    ax.tick_params(labelsize=7)
+    return image
+
+# %% ../nbs/54_figures.ipynb #fe81e8c0
 def out_weighted_grid(
-    counts: dict, # task -> Matrix.name -> (columns,) out-weighted parameters of each, as `find_ticket` keeps them
-    family: str = "bert", # config.model_type
-    columns: int = 160, # pixels across a panel, at most
+    maps: dict, # task -> layer -> one of MATRICES -> bool (out, columns): `read_maps` of each task's run
+    lines: int = 96, # of pixels in a panel, at least three for each layer
+    columns: int = 100, # pixels across a panel, at most
 ) -> plt.Figure:
-    "Draw where out-weighted parameters lie, tasks x kinds of matrices x layers x input dimensions (Figure 2)."
-    maps = {task: _count_maps(found, family) for task, found in counts.items()}
-    kinds = [kind for kind in MATRICES if kind in next(iter(maps.values()))]
-    size = (1.9 * len(kinds) + .6, 1.25 * len(maps) + .7)
-    fig, grid = plt.subplots(len(maps), len(kinds), figsize=size, layout="constrained", squeeze=False)
-    shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
-    for (task, kind), ax in zip(product(maps, kinds), grid.flatten()):
-        rows = maps[task][kind] # (layers, columns)
-        pixels = np.stack([part.max(1) for part in np.array_split(rows, min(columns, rows.shape[1]), axis=1)], axis=1)
-        top = max(pixels.max(), 1e-9)
-        ax.imshow(pixels / top, aspect="auto", cmap=shades, vmin=0, vmax=1, interpolation="nearest",
-                  extent=(-.5, rows.shape[1] - .5, len(rows) - .5, -.5))
-        ax.set(yticks=[0, len(rows) - 1], xticks=[0, rows.shape[1] - 1])
-        ax.tick_params(labelsize=7)
-        if ax in grid[0]: ax.set_title(kind, fontsize=9)
-        if kind == kinds[0]: ax.set_ylabel(f"{task}\nlayer", fontsize=8)
+    "Draw which weights are out-weighted: tasks x kinds of matrices, layers above each other (Figure 2)."
+    if not maps or not all(map(len, maps.values())):
+        raise ValueError(f"a map of one layer or more is needed for each task, got {list(maps)}: give "
+                         "read_maps(folder) of finished find_ticket runs")
+    found = {task: _floors(layers, lines, columns) for task, layers in maps.items()}
+    kinds = [kind for kind in MATRICES if any(kind in floors for floors in found.values())]
+    size = (1.9 * len(kinds) + .6, 1.6 * len(maps) + .7)
+    fig, grid = plt.subplots(len(maps), len(kinds), figsize=size, dpi=80, layout="constrained", squeeze=False)
+    for row, (task, layers) in zip(grid, maps.items()):
+        kept = sorted(layers)
+        for ax, kind in zip(row, kinds):
+            image = _draw_floors(ax, found[task][kind], layers[kept[0]][kind].shape[1], kept)
+        row[0].set_ylabel(f"{task}\nlayer", fontsize=8)
+    for ax, kind in zip(grid[0], kinds): ax.set_title(kind, fontsize=9)
+    bar = fig.colorbar(image, ax=grid, ticks=np.sqrt([0, .05, .2, .5, 1]), aspect=40, pad=.01)
+    bar.ax.set_yticklabels([0, 5, 20, 50, 100], fontsize=7)
+    bar.set_label("out-weighted, % of a pixel's weights", fontsize=8)
     fig.supxlabel("input dimension, bias last", fontsize=9)
     return fig
 
