@@ -384,7 +384,8 @@ def out_weighted_grid(
 
 # %% ../nbs/54_figures.ipynb #d4756ef9
 METHOD_COLOURS = {"full": PALETTE["full"], "dominant": PALETTE["winning"], "own": "#000000", # black
-                  "predicted": "#56b4e9", "random": PALETTE["random"], # light blue, orange
+                  "predicted": "#56b4e9", "mean_input": "#8c564b", "absolute_input": "#e377c2", # light blue, brown, pink
+                  "random": PALETTE["random"], # orange
                   "bitfit": PALETTE["losing"], "lora": "#aa3377"} # green, purple
 
 def method_looks(
