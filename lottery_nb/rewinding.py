@@ -452,6 +452,9 @@ def best_rows(
     rows = frame[frame.kind == kind]
     if rows.empty:
         raise ValueError(f"no {kind} rows among {sorted(set(frame.kind))}: let phase_transition train some")
+    if "criterion" in rows and len(drawn := sorted(set(rows.criterion.fillna("sensitivity")))) > 1: # early rows name none
+        raise ValueError(f"the {kind} rows were drawn by {', '.join(drawn)}: choose among those of one criterion, "
+                         f"frame[(frame.kind != {kind!r}) | (frame.criterion == {drawn[0]!r})]")
     order = pd.DataFrame({"choice": -choice(rows, by), "level": rows.level, "restart": rows.restart})
     order = order.sort_values(["choice", "level", "restart"], kind="stable")
     return rows.loc[order.index].drop_duplicates("run").sort_index()

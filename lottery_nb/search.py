@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'EARLY_LIMIT', 'MASKS_FORMAT', 'halving', 'plan_cost', 'Stopped', 'StopAt', 'mask_distance', 'EarlyScores',
-           'total_steps', 'step_size', 'without', 'prune_step_by_step', 'Search', 'draw_masks', 'read_masks',
-           'drawn_once', 'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve', 'winner',
-           'search_super_ticket', 'save_search']
+           'total_steps', 'step_size', 'Remaining', 'without', 'prune_step_by_step', 'Search', 'draw_masks',
+           'read_masks', 'drawn_once', 'train_to', 'checkpointed_state', 'history_to', 'round_loss', 'by_loss', 'halve',
+           'winner', 'search_super_ticket', 'save_search']
 
 # %% ../nbs/24_search.ipynb #519e037a
 import math, shutil, warnings
@@ -110,13 +110,29 @@ def total_steps(
 
 def step_size(config: TrainConfig) -> int: return config.batch_size * config.accumulation # examples per optimizer step
 
-def without(
-    scores: Importance,
-    mask: Mask, # what is left
-) -> Importance:
-    "Scores in which what is gone goes first: nothing comes back."
-    return Importance(scores.heads * mask.heads, scores.ffns * mask.ffns, scores.n_examples)
+# %% ../nbs/24_search.ipynb #d7b35337
+@dataclass(frozen=True, eq=False)
+class Remaining(Importance):
+    "Scores of a pruned network: what is gone is below all that is left."
+    mask: Mask | None = None # what is left
 
+    def normalized(self) -> "Remaining":
+        "Head scores with an l2 norm of 1 over what is left of every layer, and below them what is gone."
+        left = replace(self, heads=self.heads * self.mask.heads)
+        return replace(self, heads=_sunk(Importance.normalized(left).heads, self.mask.heads))
+
+def _sunk(scores: torch.Tensor, kept: torch.Tensor) -> torch.Tensor: # lower than all that is kept, whatever its sign
+    lowest = scores[kept].min() if kept.any() else scores.new_zeros(())
+    return scores.where(kept, lowest - lowest.abs() - 1)
+
+def without(
+    scores: Importance, # of any sign
+    mask: Mask, # what is left
+) -> Remaining:
+    "Scores in which what is gone goes first: nothing comes back."
+    return Remaining(_sunk(scores.heads, mask.heads), _sunk(scores.ffns, mask.ffns), scores.n_examples, mask)
+
+# %% ../nbs/24_search.ipynb #2de3ec3a
 def prune_step_by_step(
     model, # from `load_encoder`, trained in place
     task: Task,
