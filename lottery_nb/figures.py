@@ -324,7 +324,7 @@ def out_weighted_figure(
     title: str = "",
 ) -> plt.Figure:
     "Draw which weights of a layer are out-weighted (Figure 2)."
-    fig, grid = plt.subplots(2, 3, figsize=(11, 4.2), layout="constrained")
+    fig, grid = plt.subplots(2, 3, figsize=(11, 4.2), dpi=80, layout="constrained")
     shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
     for ax, kind in zip(grid.flatten(), MATRICES):
         pixels, (height, width) = pooled(maps[kind]), maps[kind].shape
