@@ -482,7 +482,7 @@ def dimension_tables(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
     ascending: bool = False, # order of the dimensions: False: most dominated first; True: as in the paper
 ) -> pd.DataFrame: # one row per layer; columns (matrix, task, rank); Int64, <NA> where there is none
-    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for tickets of several models, or none."
+    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for several models, or no ticket."
     _check_comparable(tickets)
     order = sorted if ascending else list
     laid = {task: replace(ticket, dims={name: order(dims) for name, dims in ticket.dims.items()})
@@ -586,8 +586,8 @@ def _reading(parts: Anatomy):
 def _model_inputs(base: nn.Module, batch: Mapping, i: int) -> tuple[dict, torch.Tensor]:
     "What the encoder takes of batch `i`, on its device, and which tokens are real: bool (B, T)."
     if not isinstance(batch, Mapping):
-        raise ValueError(f"batch {i} (counted from 0) is a {type(batch).__name__}: give batches of model inputs, each "
-            "a dict of tensors")
+        raise ValueError(f"batch {i} (counted from 0) is a {type(batch).__name__}: give batches of model "
+            "inputs, each a dict of tensors")
     known = inspect.signature(type(base).forward).parameters
     inputs = {n: v.to(base.device) for n, v in batch.items() if n in known and torch.is_tensor(v)}
     ids = next((inputs[name] for name in ("input_ids", "inputs_embeds") if name in inputs), None)
@@ -612,7 +612,7 @@ def input_statistics(
     model: nn.Module, # bare, or under any head; left as it is
     batches: Iterable[Mapping], # model inputs; labels are not looked at, no attention_mask: no padding
 ) -> dict[str, dict[str, torch.Tensor]]: # one of INPUT_STATISTICS -> Matrix.name -> float64 (columns,)
-    "Average what every matrix reads over real tokens. Raises ValueError for none, and where they are not finite."
+    "Average what every matrix reads over real tokens. Raises ValueError for none, and for numbers not finite."
     _check_pretrained(model)
     parts = anatomy(model)
     with _reading(parts) as found:
@@ -642,7 +642,8 @@ def task_inputs(
     max_length: int = 128, # tokens
 ) -> Iterator[Mapping]: # batches of model inputs, without labels
     "Take some training rows of a task as model inputs. Raises ValueError where it has none."
-    if task.train is None: raise ValueError(f"{task.name} has no training rows: load it with some, or give batches")
+    if task.train is None:
+        raise ValueError(f"{task.name} has no training rows: load it with some, or give batches")
     encoded, n = task.encode(model.lottery.tokenizer, max_length), min(len(task.train), batch_size * n_batches)
     inputs = [name for name in encoded.train.column_names if name not in ("labels", "length")]
     rows, chosen = encoded.train.select_columns(inputs), train_rows(len(task.train), n, seed).tolist()
@@ -658,7 +659,7 @@ def predict_dominated(
     statistic: str = "size", # of gradients, or "norm", "sum", "count"; of inputs "mean_input", "absolute_input"
     **options, # of `task_inputs`; for gradients of `probe`: batch_size, n_batches, seed, max_length, clip
 ) -> DominantTicket:
-    "Guess the dominant ticket at θ₀ from gradients or from inputs alone. Raises ValueError for what does not fit."
+    "Guess the dominant ticket at θ₀, from gradients or inputs alone. Raises ValueError for what does not fit."
     known = *STATISTICS, *INPUT_STATISTICS
     if statistic not in known: raise ValueError(f"statistic is one of {', '.join(known)}, got {statistic!r}")
     check_k(k)

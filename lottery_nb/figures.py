@@ -315,7 +315,7 @@ def pooled(
     "Shrink a map to what a picture can show."
     blocks = np.array_split(np.asarray(mask, float), min(rows, len(mask)))
     shares = np.stack([block.mean(0) for block in blocks])
-    wide = -(-shares.shape[1] // columns) # columns of a pixel, alike everywhere: a larger block has a larger maximum
+    wide = -(-shares.shape[1] // columns) # columns of a pixel; alike, as a larger block has a larger maximum
     parts = np.array_split(shares, -(-shares.shape[1] // wide), axis=1)
     return np.stack([part.max(1) for part in parts], axis=1)
 
@@ -384,8 +384,8 @@ def out_weighted_grid(
 
 # %% ../nbs/54_figures.ipynb #d4756ef9
 METHOD_COLOURS = {"full": PALETTE["full"], "dominant": PALETTE["winning"], "own": "#000000", # black
-                  "predicted": "#56b4e9", "mean_input": "#8c564b", "absolute_input": "#e377c2", # light blue, brown, pink
-                  "random": PALETTE["random"], # orange
+                  "predicted": "#56b4e9", "random": PALETTE["random"], # light blue, orange
+                  "mean_input": "#8c564b", "absolute_input": "#e377c2", # brown, pink
                   "bitfit": PALETTE["losing"], "lora": "#aa3377"} # green, purple
 
 def method_looks(

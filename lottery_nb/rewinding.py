@@ -452,7 +452,8 @@ def best_rows(
     rows = frame[frame.kind == kind]
     if rows.empty:
         raise ValueError(f"no {kind} rows among {sorted(set(frame.kind))}: let phase_transition train some")
-    if "criterion" in rows and len(drawn := sorted(set(rows.criterion.fillna("sensitivity")))) > 1: # early rows name none
+    drawn = sorted(set(rows.criterion.fillna("sensitivity"))) if "criterion" in rows else [] # early rows name none
+    if len(drawn) > 1:
         raise ValueError(f"the {kind} rows were drawn by {', '.join(drawn)}: choose among those of one criterion, "
                          f"frame[(frame.kind != {kind!r}) | (frame.criterion == {drawn[0]!r})]")
     order = pd.DataFrame({"choice": -choice(rows, by), "level": rows.level, "restart": rows.restart})

@@ -121,7 +121,8 @@ class Remaining(Importance):
         left = replace(self, heads=self.heads * self.mask.heads)
         return replace(self, heads=_sunk(Importance.normalized(left).heads, self.mask.heads))
 
-def _sunk(scores: torch.Tensor, kept: torch.Tensor) -> torch.Tensor: # lower than all that is kept, whatever its sign
+def _sunk(scores: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    "Scores with what is gone below all that is kept, whatever their sign."
     lowest = scores[kept].min() if kept.any() else scores.new_zeros(())
     return scores.where(kept, lowest - lowest.abs() - 1)
 

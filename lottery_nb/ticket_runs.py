@@ -44,7 +44,7 @@ def out_weighted_counts(
 
 # %% ../nbs/36_ticket_runs.ipynb #ccbc07be
 class LayerMaps(Mapping):
-    "Which weights are out-weighted: layer -> one of MATRICES -> bool (out, columns), unpacked one layer at a time."
+    "Which weights are out-weighted: layer -> one of MATRICES -> bool (out, columns), unpacked when asked."
     def __init__(self,
         about: Mapping, # family, columns (Matrix.name -> how many), sigma
         bits: Mapping[str, torch.Tensor], # Matrix.name -> uint8 (out, columns / 8)
@@ -56,11 +56,14 @@ class LayerMaps(Mapping):
             layer, kind = place_of(name, about["family"])
             self.layers.setdefault(layer, {})[kind] = name
 
-    def __getitem__(self, layer): return {kind: self.unpacked(name) for kind, name in self.layers[layer].items()}
+    def __getitem__(self, layer):
+        return {kind: self.unpacked(name) for kind, name in self.layers[layer].items()}
     def __iter__(self): return iter(sorted(self.layers))
     def __len__(self): return len(self.layers)
-    def unpacked(self, name): return np.unpackbits(self.bits[name].numpy(), axis=1, count=self.columns[name]).view(bool)
+    def unpacked(self, name):
+        return np.unpackbits(self.bits[name].numpy(), axis=1, count=self.columns[name]).view(bool)
 
+# %% ../nbs/36_ticket_runs.ipynb #16b88530
 MAPS_FORMAT = "lottery_nb out-weighted maps 1"
 
 def save_maps(
@@ -93,7 +96,8 @@ def layer_map(
     maps = read_maps(folder)
     kept = sorted(maps)
     if layer is None: layer = kept[len(kept) // 2]
-    if layer not in maps: raise ValueError(f"there is no map of layer {layer!r}, only of {', '.join(map(str, kept))}")
+    if layer not in maps:
+        raise ValueError(f"there is no map of layer {layer!r}, only of {', '.join(map(str, kept))}")
     return maps[layer]
 
 # %% ../nbs/36_ticket_runs.ipynb #bb894e0d
