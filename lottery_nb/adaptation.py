@@ -21,7 +21,7 @@ from .anatomy import anatomy
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
-from .records import check_writable, is_complete, record_folder, write_record
+from .records import check_writable, record_folder, run_once, write_record
 from .rewinding import Run, read_rows, result_record, save_logits
 from .sharing import MultiTaskResult, place_of, pruned_counts
 from .tasks import Task, as_dataset
@@ -127,12 +127,13 @@ def trained_source(
     start = source_of(model, label, mask)
     settings = {"kind": "source", "label": label, "start": start.content}
     run = Run(str(model_name), task, config, settings, check_writable(out_dir))
-    if not is_complete(run.folder):
-        result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
-        with record_folder(run.out_dir, run.folder.name) as new:
-            source_of(result.model, label, start.mask).save(new / "source.safetensors")
-            save_logits(new, task, result)
-            write_record(new, result_record(run.parameters, task, result) | settings)
+    with run_once(run.folder) as todo:
+        if todo:
+            result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
+            with record_folder(run.out_dir, run.folder.name) as new:
+                source_of(result.model, label, start.mask).save(new / "source.safetensors")
+                save_logits(new, task, result)
+                write_record(new, result_record(run.parameters, task, result) | settings)
     return Source.load(run.folder / "source.safetensors")
 
 # %% ../nbs/42_adaptation.ipynb #f2135474
@@ -161,15 +162,16 @@ def adapt(
     some = few_shot(task, share, draw)
     settings = {"kind": "adapt", "source": source.label, "content": source.content, "share": share, "draw": draw}
     run = Run(source.model_name, some, config, settings, check_writable(out_dir))
-    if is_complete(run.folder): return run.folder
-    model, tokenizer = adapted_start(source, some, config.seed)
-    result = fine_tune(model, some, config, tokenizer=tokenizer)
-    whole, _ = load_encoder(source.model_name, task)
-    about = settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
-    with record_folder(run.out_dir, run.folder.name) as new:
-        save_logits(new, some, result)
-        write_record(new, result_record(run.parameters, some, result) | about)
-    return run.folder
+    with run_once(run.folder) as todo:
+        if not todo: return run.folder
+        model, tokenizer = adapted_start(source, some, config.seed)
+        result = fine_tune(model, some, config, tokenizer=tokenizer)
+        whole, _ = load_encoder(source.model_name, task)
+        about = settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
+        with record_folder(run.out_dir, run.folder.name) as new:
+            save_logits(new, some, result)
+            write_record(new, result_record(run.parameters, some, result) | about)
+        return run.folder
 
 # %% ../nbs/42_adaptation.ipynb #c721c3e2
 def adapt_all(

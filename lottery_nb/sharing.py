@@ -29,8 +29,8 @@ from .anatomy import Anatomy, Layer, anatomy, longest_input
 from .compaction import BESIDE, Beside, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
-from .records import (check_writable, environment, is_complete, load_predictions, project_path,
-                                read_record, record_folder, run_hash, save_predictions, write_record)
+from .records import (check_writable, environment, load_predictions, project_path, read_record,
+                                record_folder, run_hash, run_once, save_predictions, write_record)
 from .rewinding import (choice, encoder_content, peak_memory, phase_transition, read_rows, result_record,
                                   run_parameters, save_logits, super_ticket)
 from .tasks import Encoded, Task
@@ -666,11 +666,12 @@ def share_tickets(
     parameters = sharing_parameters(shared, config, temperature=temperature, cap=cap)
     content = [encoder_content(shared.name), *(f"{task.name} {task.fingerprint}" for task in tasks)]
     folder = root / run_hash(parameters, content=content)
-    if not is_complete(folder):
-        unfinished = root / f".{folder.name}.checkpoints"
-        options = dict(temperature=temperature, cap=cap, device=device, out_dir=unfinished, resume=True)
-        save_shared(folder, parameters, train_shared(shared, config, **options))
-        shutil.rmtree(unfinished)
+    with run_once(folder) as todo:
+        if todo:
+            unfinished = root / f".{folder.name}.checkpoints"
+            options = dict(temperature=temperature, cap=cap, device=device, out_dir=unfinished, resume=True)
+            save_shared(folder, parameters, train_shared(shared, config, **options))
+            shutil.rmtree(unfinished)
     return read_shared(folder, shared)
 
 # %% ../nbs/40_sharing.ipynb #7a8e8387
@@ -688,14 +689,15 @@ def tune_shared(
     settings = {"kind": "tune_shared", "shared": result.folder.name}
     parameters = run_parameters(result.model.name, task, config, **settings)
     folder = check_writable(out_dir) / run_hash(parameters)
-    if is_complete(folder): return folder
-    tuned = fine_tune(result.single(name), task, config, mask=mask)
-    about = settings | pruned_counts(mask) | {"weight_remaining": result.weight_remaining[name],
-                                              "head_dropout": config.head_dropout}
-    with record_folder(folder.parent, folder.name) as new:
-        save_logits(new, task, tuned)
-        write_record(new, result_record(parameters, task, tuned) | about)
-    return folder
+    with run_once(folder) as todo:
+        if not todo: return folder
+        tuned = fine_tune(result.single(name), task, config, mask=mask)
+        about = settings | pruned_counts(mask) | {"weight_remaining": result.weight_remaining[name],
+                                                  "head_dropout": config.head_dropout}
+        with record_folder(folder.parent, folder.name) as new:
+            save_logits(new, task, tuned)
+            write_record(new, result_record(parameters, task, tuned) | about)
+        return folder
 
 # %% ../nbs/40_sharing.ipynb #bab21e9c
 def tuning_grid(
