@@ -10,6 +10,7 @@ __all__ = ['SOURCE_FORMAT', 'few_shot', 'Source', 'source_of', 'shared_source', 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from .anatomy import anatomy
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
-from .records import check_writable, record_folder, run_once, write_record
+from .records import check_writable, record_folder, run_once, take_turns, write_record
 from .rewinding import Run, read_rows, result_record, save_logits
 from .sharing import MultiTaskResult, place_of, pruned_counts
 from .tasks import Task, as_dataset
@@ -192,9 +193,10 @@ def adapt_all(
         raise ValueError(f"the sources are labelled {labels}: give one or more, each a label of its own")
     for share in shares:
         for seed in [*choosing, *seeds]: few_shot(task, share, seed) # refuses a share before anything is trained
-    def folders(source, share):
+    def folders(pair):
+        source, share = pair
         def run(rate, seed):
             here = replace(config, learning_rate=rate, seed=seed)
             return adapt(source, task, here, share=share, draw=seed, out_dir=out_dir)
         return over_seeds(run, rates, choosing, seeds, config.choose_by)
-    return read_rows(folder for source in sources for share in shares for folder in folders(source, share))
+    return read_rows(chain.from_iterable(take_turns(folders, product(sources, shares))))

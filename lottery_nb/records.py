@@ -7,8 +7,8 @@ __all__ = ['WITHOUT_EFFECT', 'PREDICTIONS', 'LEFTOVER', 'LEFTOVER_DAYS', 'HEARTB
            'check_writable', 'plain', 'last_part', 'run_hash', 'same_number', 'folder_fingerprint', 'template_hash',
            'check_parameters', 'environment', 'git_revision', 'checksum', 'write_record', 'read_record', 'damaged',
            'predictions_file', 'save_predictions', 'seal', 'load_predictions', 'is_complete', 'clear_leftovers',
-           'record_folder', 'run_lock', 'RunHeld', 'run_once', 'if_free', 'free_first', 'read_records', 'write_jsonl',
-           'read_jsonl']
+           'record_folder', 'run_lock', 'RunHeld', 'run_once', 'if_free', 'free_first', 'take_turns', 'read_records',
+           'write_jsonl', 'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import ast, difflib, errno, hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
@@ -377,7 +377,7 @@ def _heartbeat(file: Path):
 # %% ../nbs/16_records.ipynb #397468df
 def _tell(lock: Path, own: Path) -> bool: # whether there was anybody to tell about
     for file in _holders(lock):
-        run = lock.name[1:-len(".lock")]
+        run = f"{lock.parent.name}/{lock.name[1:-len('.lock')]}"
         if _HELD.get(file.stem) == get_ident():
             raise RuntimeError(f"run {run} is held by the thread that waits for it: leave the first run_lock before")
         with suppress(OSError): # released a moment ago
@@ -458,6 +458,13 @@ def free_first(
             i, item = held.pop(0)
             yield i, do(item)
         left = held
+
+def take_turns(
+    do, # see `free_first`
+    items,
+) -> list: # what `do` gave, in the order of the items
+    "Do all items, first those that no other driver is at."
+    return [result for _, result in sorted(free_first(do, items))]
 
 # %% ../nbs/16_records.ipynb #8f9562ed
 def read_records(

@@ -12,11 +12,17 @@ __all__ = ['DETAILS', 'SCORES', 'snapshot', 'rewind', 'Row', 'levels_by_kind', '
 # %% ../nbs/22_rewinding.ipynb #c7fc82c3
 import multiprocessing
 import os
+import signal
 import sys
+import time
+import traceback
+import warnings
+from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
+from multiprocessing import connection
 from pathlib import Path
 from threading import Thread
 
@@ -36,9 +42,9 @@ from .anatomy import anatomy
 from .compaction import compact
 from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
-from .records import (check_writable, environment, folder_fingerprint, is_complete,
-                                load_predictions, project_path, read_record, record_folder, run_hash, save_predictions,
-                                write_record)
+from .records import (RunHeld, check_writable, environment, folder_fingerprint, free_first, if_free,
+                                is_complete, load_predictions, project_path, read_record, record_folder, run_hash,
+                                run_once, save_predictions, write_record)
 from .tasks import Encoded, Task, selection_rows
 from .tickets import (KINDS, Ticket, architecture, check_kind, check_level, cut_at, draw_ticket,
                                 weight_remaining)
@@ -264,9 +270,13 @@ def cut_to_train(
 
 # %% ../nbs/22_rewinding.ipynb #bc06a99f
 def train_row(study: Study, row: Row) -> Path: # the row's folder
-    "Train one row and write it down; a row that is there stays."
+    "Train one row and write it down; a row that is there stays, and another driver's is waited for."
     folder = study.folder(row)
-    if is_complete(folder): return folder
+    with run_once(folder) as todo:
+        if todo: _train_row(study, row)
+    return folder
+
+def _train_row(study, row):
     _, tokenizer, _ = study.encoder
     model = study_model(study, row)
     shape = anatomy(model).n_layers, anatomy(model).n_heads
@@ -277,12 +287,11 @@ def train_row(study: Study, row: Row) -> Path: # the row's folder
     options = study.task, tokenizer, config.max_length, config.predict_test
     small = cut_to_train(model, mask, *options) if cuts else model
     result = fine_tune(small, study.task, config, mask=None if cuts else mask, tokenizer=tokenizer)
-    with record_folder(study.out_dir, folder.name) as new:
+    with record_folder(study.out_dir, study.key(row)) as new:
         save_logits(new, study.task, result)
         if row.kind == "full": save_scores(study, result.model, tokenizer, new)
         if mask is not None: save_ticket(study, row, mask, model, new)
         write_record(new, row_record(study, row, mask or Mask.full(*shape), result))
-    return folder
 
 # %% ../nbs/22_rewinding.ipynb #6e4d3e89
 def save_scores(study: Study, model: nn.Module, tokenizer, folder: Path):
@@ -366,36 +375,139 @@ def train_rows(
     workers: int = 1, # processes; each trains on one thread
     progress: bool = True, # show a bar
 ):
-    "Train the rows that are missing, on this process or on several."
+    "Train the rows that are missing, on this process or on several; those that another driver is at come last."
     todo = [row for row in rows if not is_complete(study.folder(row))]
-    with tqdm(total=len(rows), initial=len(rows) - len(todo), unit="row", disable=not progress) as bar:
-        here = workers == 1 or len(todo) < 2
-        done = map(partial(train_row, study), todo) if here else _train_apart(study, todo, workers)
+    done = _train_in_turn(study, todo) if workers == 1 or len(todo) < 2 else _train_apart(study, todo, workers)
+    with tqdm(total=len(rows), initial=len(rows) - len(todo), unit="row", disable=not progress) as bar, closing(done):
         for _ in done: bar.update()
 
-# %% ../nbs/22_rewinding.ipynb #04d4cacb
-def _start_worker(study):
-    global _study
-    _study = study
+def _train_in_turn(study, rows):
+    def train(row):
+        drawn = row.kind not in KINDS or is_complete(study.folder(Row("full")))
+        if not drawn: raise RunHeld("another driver trains the full model, whose scores draw the tickets")
+        return train_row(study, row)
+    return free_first(train, rows)
+
+# %% ../nbs/22_rewinding.ipynb #26df96cc
+def _work(study, pipe): # all that a worker does
+    signal.signal(signal.SIGINT, signal.SIG_IGN) # Ctrl-C reaches every process: the driver ends its workers
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     torch.set_num_threads(1) # threads of several processes would wait for each other
     Thread(target=_leave_with_parent, daemon=True).start()
+    pipe.send("began")
+    with suppress(EOFError, KeyboardInterrupt):
+        while True: pipe.send(_outcome(study, *pipe.recv()))
 
 def _leave_with_parent():
     multiprocessing.parent_process().join()
     os._exit(1) # a killed notebook leaves no trainings behind
 
-def _train_here(row): return train_row(_study, row)
+def _outcome(study, row, waits): # "done", "held" by another driver, or what was raised
+    try: train_row(study, row) if waits else if_free(train_row, study, row)
+    except RunHeld: return "held"
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return error
+    return "done"
 
+# %% ../nbs/22_rewinding.ipynb #c19a4060
+class _Worker:
+    "A process that trains one row after another."
+    def __init__(self, study: Study):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, end = context.Pipe()
+        self.process = context.Process(target=_work, args=(study, end))
+        with suppress(BrokenPipeError): self.process.start() # it died before it had read its orders
+        end.close() # the process has the other copy: when it dies, nobody can write to `pipe`
+
+    def start(self, row: Row, waits: bool):
+        self.row = row
+        with suppress(OSError): self.pipe.send((row, waits))
+
+    def told(self): # "began", what `_outcome` gives, or None: it has died
+        try: return self.pipe.recv()
+        except (EOFError, OSError): return None
+
+    def death(self) -> str:
+        if self.process.is_alive(): self.process.join()
+        code = self.process.exitcode
+        if code is None: return "died as it started"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+# %% ../nbs/22_rewinding.ipynb #aa08fec4
+class _Crew:
+    "As many workers as are needed, and which of them are at work."
+    def __init__(self, study: Study):
+        self.study, self.idle, self.busy, self.began = study, [], [], False
+
+    def start(self, row: Row, waits: bool):
+        alive = [worker for worker in self.idle if worker.process.is_alive()]
+        worker, *self.idle = alive or [_Worker(self.study)]
+        worker.start(row, waits)
+        self.busy.append(worker)
+
+    def ended(self): # yields (row, "done", "held", or how its process has died)
+        "Wait for news of the rows. Raises what was raised while they were trained."
+        ready = connection.wait([worker.pipe for worker in self.busy])
+        for worker in [worker for worker in self.busy if worker.pipe in ready]:
+            told = worker.told()
+            self.began |= told == "began" # some process got as far as to train
+            if told == "began": continue
+            self.busy.remove(worker)
+            if told: self.idle.append(worker)
+            if isinstance(told, Exception): raise told
+            yield worker.row, told or worker.death()
+
+    def leave(self):
+        alive = [worker.process for worker in self.idle + self.busy if worker.process.is_alive()]
+        for process in alive: process.terminate()
+        end = time.monotonic() + 3 # seconds
+        for process in alive:
+            process.join(max(end - time.monotonic(), 0))
+            process.kill()
+            process.join()
+
+# %% ../nbs/22_rewinding.ipynb #281844d0
 def _train_apart(study, rows, workers):
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (study,)) as pool:
-        first = [pool.submit(_train_here, row) for row in rows if row.kind not in KINDS]
-        try:
-            if rows[0].kind == "full": yield first.pop(0).result() # its scores draw the tickets
-            later = [pool.submit(_train_here, row) for row in rows if row.kind in KINDS]
-            for future in as_completed(first + later): yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    undrawn = [row for row in rows if rows[0].kind == "full" and row.kind in KINDS] # its scores draw them
+    queue, held, deaths, crew = deque(row for row in rows if row not in undrawn), deque(), {}, _Crew(study)
+    try:
+        while queue or held or crew.busy:
+            while queue and len(crew.busy) < workers:
+                row = queue.popleft()
+                crew.start(row, waits=row.kind == "full")
+            if not crew.busy: # other drivers are at all that is left
+                crew.start(held.popleft(), waits=True)
+                queue, held = held, deque()
+            for row, end in crew.ended():
+                if end == "held": held.append(row)
+                elif end != "done":
+                    if _try_again(row, end, deaths, crew.began): queue.appendleft(row)
+                else:
+                    deaths.pop(row, None)
+                    if row.kind == "full": queue.extend(undrawn)
+                    yield row
+    finally: crew.leave()
+    if deaths: raise RuntimeError(_told_of(deaths, study))
+
+# %% ../nbs/22_rewinding.ipynb #9a3104f8
+def _try_again(row, end, deaths, began) -> bool:
+    again = row not in deaths
+    deaths[row] = end
+    if again: warnings.warn(f"{_called(row)}: its process {end}, so it is tried once more in a new one")
+    elif not began: raise RuntimeError("no process could be started to train in: in a script, call with workers > 1 "
+                                       "under if __name__ == '__main__'")
+    return again
+
+def _called(row):
+    if row.kind == "full": return "the full model"
+    return f"restart {row.restart}" if row.restart else f"{row.kind} at {row.level:g} %"
+
+def _told_of(deaths, study):
+    each = "; ".join(f"{_called(row)}: its process {end}, and so it was tried twice" for row, end in deaths.items())
+    memory = ", perhaps because memory ran out (then use fewer workers)" if "SIGKILL" in each else ""
+    if Row("full") in deaths: return f"{each}{memory}. Without its scores there are no tickets"
+    return f"{each}{memory}. All other rows are in {study.out_dir.name!r}, and are not trained again"
 
 # %% ../nbs/22_rewinding.ipynb #e61c41ff
 def read_rows(

@@ -24,7 +24,7 @@ from .anatomy import anatomy
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
-from .records import check_writable, is_complete, read_record, record_folder, write_record
+from .records import check_writable, read_record, record_folder, run_once, write_record
 from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
 from .tasks import Task
 from .tickets import Ticket, architecture, draw_ticket, weight_remaining
@@ -300,9 +300,10 @@ def search_super_ticket(
     levels = sorted(levels_by_kind(levels, ["winning"])["winning"])
     settings = dict(kind="search", levels=levels, draw=draw, plan=halving(len(levels), DRAWS[draw]), min_heads=min_heads, score_limit=score_limit)
     search = Search(str(model_name), task, config, settings, check_writable(out_dir))
-    if not is_complete(search.folder):
-        masks, spent = drawn_once(search)
-        save_search(search, masks, spent, halve(search, masks))
+    with run_once(search.folder) as todo:
+        if todo:
+            masks, spent = drawn_once(search)
+            save_search(search, masks, spent, halve(search, masks))
     record = read_record(search.folder)
     return pd.Series(record | {"rounds": pd.DataFrame(record["rounds"]), "folder": str(search.folder)})
 

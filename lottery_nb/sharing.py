@@ -30,14 +30,14 @@ from .compaction import BESIDE, Beside, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
 from .records import (check_writable, environment, load_predictions, project_path, read_record,
-                                record_folder, run_hash, run_once, save_predictions, write_record)
+                                record_folder, run_hash, run_once, save_predictions, take_turns, write_record)
 from .rewinding import (choice, encoder_content, peak_memory, phase_transition, read_rows, result_record,
                                   run_parameters, save_logits, super_ticket)
 from .tasks import Encoded, Task
 from .tickets import Ticket, check_architecture, weight_remaining
 from .training import (OPTIMIZERS, EpochSampler, KeepBest, TaskTrainer, TrainConfig, check_run,
                                  checkpointed, classifier_path, fine_tune, head_dropout, history_of,
-                                 in_standard_units, load_encoder, nearest, open_run, predict, run_identity,
+                                 held_run, in_standard_units, load_encoder, nearest, predict, run_identity,
                                  set_head_dropout, task_loss, train_from, traceless, training_arguments)
 
 # %% ../nbs/40_sharing.ipynb #93878822
@@ -499,11 +499,13 @@ def train_shared(
     batches = TaskBatches(lengths, config.batch_size, config.seed, temperature, cap)
     callbacks = list(callbacks)
     identity = partial(sharing_identity, shared, config, callbacks, temperature=temperature, cap=cap)
-    folder, checkpoint = open_run(out_dir, identity, resume)
-    best = KeepBest(shared_choice(config), config.patience, checkpoint)
-    options = dict(config=config, encoded=encoded, batches=batches, callbacks=[best, *callbacks])
     cpu, model = device == "cpu" or not torch.cuda.is_available(), shared.model
-    with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
+    with ExitStack() as held:
+        folder, checkpoint = held.enter_context(held_run(out_dir, identity, resume))
+        best = KeepBest(shared_choice(config), config.patience, checkpoint)
+        options = dict(config=config, encoded=encoded, batches=batches, callbacks=[best, *callbacks])
+        temporary = held.enter_context(tempfile.TemporaryDirectory())
+        held.enter_context(traceless(model)), held.enter_context(checkpointed(model, config))
         args = training_arguments(config, folder or temporary, folder is not None, cpu)
         with ExitStack() as units:
             for linear, task in zip(shared.heads.linears, shared.tasks):
@@ -717,8 +719,8 @@ def tune_tasks(
 ) -> pd.DataFrame: # one row per task and candidate; `chosen` is True for one of each task
     "Fine-tune on every task, and choose by the selection split; ties: the first. Raises ValueError."
     if not configs: raise ValueError("there is nothing to choose from: give one TrainConfig or more")
-    runs = product(result.model.names, configs)
-    rows = read_rows(tune_shared(result, name, config, out_dir=out_dir) for name, config in runs)
+    def run(pair): return tune_shared(result, *pair, out_dir=out_dir)
+    rows = read_rows(take_turns(run, product(result.model.names, configs)))
     return rows.assign(chosen=rows.index.isin(choice(rows).groupby(rows.task).idxmax()))
 
 # %% ../nbs/40_sharing.ipynb #8d75329b

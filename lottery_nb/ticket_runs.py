@@ -12,6 +12,7 @@ __all__ = ['MAPS_FORMAT', 'METHODS', 'out_weighted_counts', 'LayerMaps', 'save_m
 import hashlib, json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from .dominance import (DominantTicket, TrainWeights, by_kind, check_k, check_si
                                   weight_delta)
 from .l1_penalty import METHODS as PULLS, L1Distance, share_moved, suggest_lambda
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
-from .records import check_writable, is_complete, project_path, read_record, record_folder, write_record
+from .records import (check_writable, project_path, read_record, record_folder, run_once, take_turns,
+                                write_record)
 from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
 from .tasks import Task, decide, train_rows
 from .training import TrainConfig, TrainResult, fine_tune, load_encoder, nearest, predict
@@ -118,12 +120,13 @@ def find_ticket(
     if sigma is not None: check_sigma(sigma)
     settings = dict(k=check_k(k), lam=lam, sigma=sigma, share=share, method=method)
     run = Run(str(model_name), task, config, {"kind": "find_ticket", **settings}, check_writable(out_dir))
-    if is_complete(run.folder): return run.folder
-    model, _ = load_encoder(run.model_name, task, seed=config.seed)
-    start, options = snapshot(model), dict(seed=config.seed, max_length=config.max_length, clip=config.clip)
-    if lam is None: lam = suggest_lambda(model, task, share, **options)
-    result = fine_tune(model, task, config, callbacks=[L1Distance(start, lam, method)])
-    return save_found(run, result, start, lam)
+    with run_once(run.folder) as todo:
+        if not todo: return run.folder
+        model, _ = load_encoder(run.model_name, task, seed=config.seed)
+        start, options = snapshot(model), dict(seed=config.seed, max_length=config.max_length, clip=config.clip)
+        if lam is None: lam = suggest_lambda(model, task, share, **options)
+        result = fine_tune(model, task, config, callbacks=[L1Distance(start, lam, method)])
+        return save_found(run, result, start, lam)
 
 # %% ../nbs/36_ticket_runs.ipynb #8de7c1d1
 def save_found(
@@ -274,13 +277,14 @@ def tune(
     named = {**settings, "ticket": ticket_hash(ticket)} if "ticket" in settings else settings
     named = {"kind": "tune", "method": method, **named, "curve_rows": curve_rows}
     run = Run(str(model_name), task, config, named, check_writable(out_dir))
-    if is_complete(run.folder): return run.folder
-    model, tokenizer = load_encoder(run.model_name, task, seed=config.seed)
-    head, callbacks = head_names(model), METHODS[method][0](model, config.seed, settings)
-    trained, curves = count_trained(model, head, callbacks), Curves(task, tokenizer, config.max_length, curve_rows)
-    result = fine_tune(model, task, config, callbacks=[*callbacks, curves])
-    about = {"label": method_label(method, settings), "ticket": dict(getattr(ticket, "about", {})), **trained}
-    return save_tuned(run, result, about, curves.points)
+    with run_once(run.folder) as todo:
+        if not todo: return run.folder
+        model, tokenizer = load_encoder(run.model_name, task, seed=config.seed)
+        head, callbacks = head_names(model), METHODS[method][0](model, config.seed, settings)
+        trained, curves = count_trained(model, head, callbacks), Curves(task, tokenizer, config.max_length, curve_rows)
+        result = fine_tune(model, task, config, callbacks=[*callbacks, curves])
+        about = {"label": method_label(method, settings), "ticket": dict(getattr(ticket, "about", {})), **trained}
+        return save_tuned(run, result, about, curves.points)
 
 # %% ../nbs/36_ticket_runs.ipynb #b6735586
 def save_tuned(
@@ -320,10 +324,11 @@ def choose_rate(
     if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
     if len(rates) == 1: return rates[0]
     def mean(rate):
-        try: return choice(read_rows([run(rate, seed) for seed in seeds]), by).mean()
+        try: return choice(read_rows(take_turns(partial(run, rate), seeds)), by).mean()
         except FloatingPointError: return -np.inf # it diverged
     for _ in range(extend + 1):
-        means |= {rate: mean(rate) for rate in rates if rate not in means}
+        new = [rate for rate in rates if rate not in means]
+        means |= dict(zip(new, take_turns(mean, new)))
         best = max(means, key=means.get)
         rates = wider(means, best)
     return best
@@ -338,7 +343,7 @@ def over_seeds(
     "Choose a rate, and train the seeds that are reported with it. Raises ValueError."
     seeds, best = list(seeds), choose_rate(run, rates, choosing, by)
     if not seeds: raise ValueError("seeds is []: give at least one that is reported")
-    return [run(best, seed) for seed in seeds]
+    return take_turns(partial(run, best), seeds)
 
 def tune_seeds(
     model_name: str, # "pocket", a folder, or a hub id

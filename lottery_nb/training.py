@@ -10,13 +10,13 @@ __all__ = ['PRECISIONS', 'RULES', 'RANGES', 'OPTIMIZERS', 'HEAD_DROPOUT', 'SHIPP
            'check_weights', 'set_classifier', 'set_pooler', 'check_encoder', 'load_tokenizer', 'predict',
            'EpochSampler', 'task_loss', 'TaskTrainer', 'write_sealed', 'read_sealed', 'file_sha256', 'checkpoints',
            'complete_checkpoint', 'damage_of', 'last_checkpoint', 'KeepBest', 'traceless', 'checkpointed',
-           'model_identity', 'digits_of', 'run_identity', 'differences', 'forget_run', 'open_run', 'check_run',
-           'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'train_from', 'chosen_by',
-           'summary']
+           'model_identity', 'digits_of', 'run_identity', 'differences', 'forget_run', 'open_run', 'held_run',
+           'check_run', 'training_arguments', 'TrainResult', 'history_of', 'fine_tune', 'run_trainer', 'train_from',
+           'chosen_by', 'summary']
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
 import difflib, hashlib, inspect, json, math, os, random, re, shutil, tempfile, time, warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from .compaction import quiet
 from .masking import check_mask, masked
 from .pocket import pocket_path
 from .provenance import sha256_of
-from .records import check_writable, checksum
+from .records import check_writable, checksum, run_lock
 from .tasks import check_hub, tokenizer_key
 
 # %% ../nbs/20_training.ipynb #c859ffeb
@@ -645,6 +645,12 @@ def open_run(
     write_sealed(folder / "run.json", now)
     return folder, last_checkpoint(folder)
 
+@contextmanager
+def held_run(out_dir, identity, resume): # see `open_run`
+    "Prepare `out_dir`, and keep other drivers out of it, who would ruin the checkpoints."
+    with nullcontext() if out_dir is None else run_lock(check_writable(out_dir) / "training"):
+        yield open_run(out_dir, identity, resume)
+
 # %% ../nbs/20_training.ipynb #97fe83a8
 def check_run(model, task, config, mask, tokenizer, device):
     "Raises ValueError for anything that would stop training later."
@@ -722,11 +728,13 @@ def fine_tune(
     callbacks = list(callbacks)
     set_head_dropout(model, head_dropout(task.name) if config.head_dropout is None else config.head_dropout)
     identity = partial(run_identity, model, [task], [mask], config, tokenizer, callbacks)
-    folder, checkpoint = open_run(out_dir, identity, resume)
-    encoded = task.encode(tokenizer, min(config.max_length, longest_input(model)))
-    best = KeepBest(chosen_by(task, config), config.patience, checkpoint)
     cpu = device == "cpu" or not torch.cuda.is_available()
-    with tempfile.TemporaryDirectory() as temporary, traceless(model), checkpointed(model, config):
+    with ExitStack() as held:
+        folder, checkpoint = held.enter_context(held_run(out_dir, identity, resume))
+        encoded = task.encode(tokenizer, min(config.max_length, longest_input(model)))
+        best = KeepBest(chosen_by(task, config), config.patience, checkpoint)
+        temporary = held.enter_context(tempfile.TemporaryDirectory())
+        held.enter_context(traceless(model)), held.enter_context(checkpointed(model, config))
         args = training_arguments(config, folder or temporary, folder is not None, cpu)
         with masked(model.to(args.device), mask) if mask is not None else nullcontext():
             with standard_units(model, task):
