@@ -66,6 +66,7 @@ def _follow(log, heartbeat, host): # before any other chapter is imported
 if "LOTTERY_DRIVER" in os.environ: _follow(**json.loads(os.environ["LOTTERY_DRIVER"])) # a driver, or a worker of one
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler) # a process in the background is born deaf to it
     call, args, options = pickle.loads(Path(sys.argv[1]).read_bytes())
     call(*args, **options)
 
@@ -129,8 +130,8 @@ def results(
             if not any(part.startswith(".") for part in file.relative_to(root).parts)}
 
 def leftovers(out_dir) -> list[str]:
-    "Locks, checkpoints and temporary folders that an experiment has not removed."
-    names = (path.name for path in project_path(out_dir).rglob("*"))
+    "Locks and checkpoints that an experiment has not removed; temporary folders of a killed process go after a week."
+    names = (path.name for path in project_path(out_dir).rglob("*") if not records.LEFTOVER.fullmatch(path.name))
     return sorted(name for name in names if name.startswith(".") or name.endswith(".unfinished"))
 
 # %% ../nbs/18_faults.ipynb #12909e4f
