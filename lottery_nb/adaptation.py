@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from .anatomy import anatomy
+from .checks import AnyPath, Name, Seed, Share, checked, filled, over
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
@@ -31,13 +33,13 @@ from .tickets import Ticket, check_architecture, weight_remaining
 from .training import TrainConfig, fine_tune, load_encoder
 
 # %% ../nbs/42_adaptation.ipynb #c7e0a981
+@checked
 def few_shot(
     task: Task, # with a training set
-    share: float, # of it, above 0 to 1
-    seed: int = 0, # of the draw
+    share: Annotated[Share, "0.01 is 1 %"], # of it, above 0 to 1
+    seed: Seed = 0, # of the draw
 ) -> Task: # with fewer training rows, in their old order
     "Draw a nested, stratified part of a training set. Raises ValueError for a share without an example of a class."
-    if not 0 < share <= 1: raise ValueError(f"share is {share!r}, expected a number above 0 and up to 1: 0.01 is 1 %")
     if task.train is None: raise ValueError(f"{task.name} has no training set: load it without train_size=0")
     if share == 1: return task
     labels = np.asarray(task.train["label"])
@@ -57,21 +59,24 @@ def _some(task, labels, c, share, seed) -> np.ndarray: # rows of one class; None
 # %% ../nbs/42_adaptation.ipynb #d41bd76c
 SOURCE_FORMAT = "lottery_nb source 1"
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Source:
     "An encoder to adapt."
-    label: str # for tables: "fine-tuned", "super ticket", "multi-task", "ticket sharing"
-    model_name: str # what it began as: "pocket", a folder, or a hub id
+    label: Name # for tables: "fine-tuned", "super ticket", "multi-task", "ticket sharing"
+    model_name: AnyPath # what it began as: "pocket", a folder, or a hub id
     weights: Mapping[str, torch.Tensor] # of the encoder, without a head, on the CPU
     mask: Mask # what it was trained with
 
     @cached_property
     def content(self) -> str: return sha256_of(self.label, {**self.weights, **_mask_tensors(self.mask)}) # a hash
-    def save(self, path): # one safetensors file
+    @checked
+    def save(self, path: AnyPath): # one safetensors file
         about = {"label": self.label, "model": self.model_name}
         write_tensors(path, {**self.weights, **_mask_tensors(self.mask)}, about, SOURCE_FORMAT, _source)
     @classmethod
-    def load(cls, path) -> "Source":
+    @checked
+    def load(cls, path: AnyPath) -> "Source":
         "Read one back. Raises ValueError for a damaged or forged file."
         return read_tensors(path, SOURCE_FORMAT, "source", "make it again", _source)
 
@@ -84,10 +89,11 @@ def _source(about: dict, tensors: dict) -> Source: # what a file holds
     return Source(about["label"], about["model"], tensors, mask)
 
 # %% ../nbs/42_adaptation.ipynb #bee8a51a
+@checked
 def source_of(
     model: nn.Module, # from `load_encoder`, fine-tuned, whole
-    label: str, # for tables
-    mask: "Mask | Ticket | None" = None, # that it was trained with; None: all of it
+    label: Name, # for tables
+    mask: Mask | Ticket | None = None, # that it was trained with; None: all of it
 ) -> Source:
     "Take a fine-tuned encoder along. Raises ValueError for a model that is cut, or a mask of another."
     if compaction_of(model):
@@ -101,10 +107,11 @@ def source_of(
     weights = {name: t.detach().cpu().clone() for name, t in model.base_model.state_dict().items()}
     return Source(label, model.lottery.name, weights, mask)
 
+@checked
 def shared_source(
     result: MultiTaskResult, # of `share_tickets`
-    task: str, # one of its tasks: whose mask stays on
-    label: str, # for tables
+    task: Name, # one of its tasks: whose mask stays on
+    label: Name, # for tables
 ) -> Source:
     "Take the encoder of a shared model along, as one of its tasks sees it. Raises ValueError for another task."
     return source_of(result.single(task), label, result.model.masks[place_of(result.model, task)])
@@ -114,14 +121,15 @@ def _shape(model):
     return parts.n_layers, parts.n_heads
 
 # %% ../nbs/42_adaptation.ipynb #b4d09578
+@checked
 def trained_source(
-    model_name: str, # "pocket", a folder, or a hub id
+    model_name: AnyPath, # "pocket", a folder, or a hub id
     task: Task,
     config: TrainConfig,
-    label: str, # for tables
-    mask: "Mask | Ticket | None" = None, # to train with; None: all of it
+    label: Name, # for tables
+    mask: Mask | Ticket | None = None, # to train with; None: all of it
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> Source:
     "Fine-tune an encoder on a task and take it along. Raises ValueError before training."
     model, tokenizer = load_encoder(model_name, task, seed=config.seed)
@@ -138,10 +146,11 @@ def trained_source(
     return Source.load(run.folder / "source.safetensors")
 
 # %% ../nbs/42_adaptation.ipynb #f2135474
+@checked
 def adapted_start(
     source: Source,
     task: Task, # the target
-    seed: int = 0, # of the task head
+    seed: Seed = 0, # of the task head
 ) -> tuple: # model, cut to the source's mask; tokenizer
     "Put a fresh head on a source. Raises ValueError for one of another encoder."
     model, tokenizer = load_encoder(source.model_name, task, seed=seed)
@@ -150,14 +159,15 @@ def adapted_start(
         raise ValueError(f"the source {source.label!r} has other weights than {source.model_name!r}: make it again") from error
     return (model if source.mask == Mask.full(*_shape(model)) else compact(model, source.mask)), tokenizer
 
+@checked
 def adapt(
     source: Source,
     task: Task, # the target, with its whole training set
     config: TrainConfig,
     *,
-    share: float = 1., # of the training set, above 0 to 1
-    draw: int = 0, # seed of that share
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    share: Share = 1., # of the training set, above 0 to 1
+    draw: Seed = 0, # seed of that share
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> Path: # the run's folder
     "Train a source on a share of a task (section 7). Raises ValueError before training."
     some = few_shot(task, share, draw)
@@ -175,16 +185,17 @@ def adapt(
         return run.folder
 
 # %% ../nbs/42_adaptation.ipynb #c721c3e2
+@checked
 def adapt_all(
-    sources: Sequence[Source], # labels differ
+    sources: Annotated[Sequence[Source], filled], # labels differ
     task: Task, # the target, with its whole training set
     config: TrainConfig, # its rate and seed are replaced
     *,
-    shares: Iterable[float] = (.001, .01, .1, 1.), # of the training set
-    rates: Iterable[float] = (5e-5, 1e-4, 5e-4), # to choose from, as in A.3.2
-    seeds: Iterable[int] = (0,), # that are reported: of head, order of the data, and examples
-    choosing: Iterable[int] = (100, 101), # seeds that choose the rate
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    shares: Iterable[Share] = (.001, .01, .1, 1.), # of the training set
+    rates: Iterable[Annotated[float, over(0)]] = (5e-5, 1e-4, 5e-4), # to choose from, as in A.3.2
+    seeds: Iterable[Seed] = (0,), # that are reported: of head, order of the data, and examples
+    choosing: Iterable[Seed] = (100, 101), # seeds that choose the rate
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> pd.DataFrame: # one row per source, share and seed
     "Adapt every source on every share (Table 4). Raises ValueError before training."
     labels, shares = [source.label for source in sources], list(shares)

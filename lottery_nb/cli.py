@@ -7,6 +7,7 @@ __all__ = ['ABOUT', 'EXAMPLES', 'load_whole', 'compact_parser', 'lottery_compact
 
 # %% ../nbs/60_cli.ipynb #105ae4bf
 import argparse
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,14 +15,16 @@ import transformers
 from transformers import AutoConfig
 
 from .anatomy import layout_of, mean_pooling, reads_mean
+from .checks import AnyPath, checked
 from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx,
                                    load_compact, need_onnx, quiet, save_compact)
 from .tickets import Ticket
 from .training import check_weights, is_local, load_tokenizer, model_source
 
 # %% ../nbs/60_cli.ipynb #84a2e326
+@checked
 def load_whole(
-    name: str, # "pocket", a folder, or a hub id
+    name: AnyPath, # "pocket", a folder, or a hub id
 ) -> tuple: # model in eval mode; its tokenizer, or None
     "Load a model under the head it was saved with. Raises ValueError, and ConnectionError for a silent hub."
     source = model_source(name)
@@ -78,8 +81,9 @@ def compact_parser() -> argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/60_cli.ipynb #e625415a
+@checked
 def lottery_compact(
-    argv: list[str] | None = None, # None: those of the process
+    argv: Sequence[str] | None = None, # None: those of the process
 ):
     "The command: cut a ticket out, save what is left, and print what it saves."
     parser = compact_parser()
@@ -88,10 +92,11 @@ def lottery_compact(
     except (ValueError, ConnectionError, ImportError, FileNotFoundError, RuntimeError) as error: parser.error(str(error))
     except OSError as error: parser.exit(1, f"{parser.prog}: error: {error}\n") # nothing is wrong with what was asked
 
+@checked
 def cut_and_save(
-    model: str, # a folder, a hub id, or "pocket"
-    ticket: str, # a file
-    out: str, # a new folder
+    model: AnyPath, # a folder, a hub id, or "pocket"
+    ticket: AnyPath, # a file
+    out: AnyPath, # a new folder
     onnx: bool = False, # also write model.onnx
 ):
     "Do what `lottery_compact` was asked for. Raises ValueError, ConnectionError, ImportError, OSError."

@@ -26,6 +26,7 @@ from transformers import (AutoModel, AutoModelForQuestionAnswering, AutoModelFor
 
 from . import __version__
 from .anatomy import Matrix, anatomy, check_own_weights, check_plain, task_head_names, unwrap
+from .checks import AnyPath, Name, checked
 from .dominance import DominantTicket, check_ticket
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors, written_whole
 from .tickets import ARCHITECTURE
@@ -81,6 +82,7 @@ class Kept:
     @property
     def bytes(self) -> int: return sum(self.sizes.values())
 
+@checked
 @contextmanager
 def kept_by_autograd(
     model: nn.Module, # whose parameters do not count
@@ -125,6 +127,7 @@ class ColumnLinear(nn.Linear):
         return ColumnProduct.apply(x.to(dtype), self.weight, self.bias, columns.to(dtype), self.inputs)
 
 # %% ../nbs/34_column_tuning.ipynb #8f9a98a5
+@checked
 def head_names(
     model: nn.Module, # bare, or under a task head
 ) -> tuple[str, ...]: # names of parameters
@@ -148,6 +151,7 @@ class ColumnTuning:
     tasks: dict[str, TaskWeights] = field(default_factory=dict) # all that are held
     mixing: bool = False # inside `mixed_tasks`
 
+@checked
 def tuning_of(model: nn.Module) -> ColumnTuning:
     "What a model remembers of its tuning. Raises ValueError where it is not tuned, or is mixing a batch."
     found = getattr(unwrap(model), "column_tuning", None)
@@ -156,6 +160,7 @@ def tuning_of(model: nn.Module) -> ColumnTuning:
     return found
 
 # %% ../nbs/34_column_tuning.ipynb #f5ad0f9a
+@checked
 def column_modules(model: nn.Module) -> dict[str, ColumnLinear]:
     "The modules with trained columns, by path."
     return {path: m for path, m in unwrap(model).named_modules() if isinstance(m, ColumnLinear)}
@@ -182,11 +187,12 @@ def _install(model, ticket: DominantTicket, head: Sequence[str], task: str):
     model.column_tuning.tasks[task] = _task_weights(model)
 
 # %% ../nbs/34_column_tuning.ipynb #33620b9b
+@checked
 def tune_columns(
     model: nn.Module, # bare, or under a task head; changed in place
     ticket: DominantTicket,
     *,
-    task: str = "task", # a name for what will be trained
+    task: Name = "task", # a name for what will be trained
 ) -> nn.Module: # the same model
     "Freeze all but a ticket's columns and the head (section 4). Raises ValueError for another model's ticket."
     inner = unwrap(model)
@@ -196,6 +202,7 @@ def tune_columns(
     return model
 
 # %% ../nbs/34_column_tuning.ipynb #c7f0d811
+@checked
 @torch.no_grad()
 def merge_columns(
     model: nn.Module, # tuned; changed in place
@@ -215,6 +222,7 @@ def merge_columns(
     return model
 
 # %% ../nbs/34_column_tuning.ipynb #ce6ea7a4
+@checked
 def base_hash(
     model: nn.Module, # tuned or not
     head: Sequence[str], # names of parameters that are no part of the base
@@ -245,9 +253,10 @@ def _columns_file(about: dict, tensors: Mapping[str, torch.Tensor]): # what a fi
     return about, tensors, ticket
 
 # %% ../nbs/34_column_tuning.ipynb #7a413e16
+@checked
 def save_columns(
     model: nn.Module, # tuned
-    path: str | os.PathLike, # a safetensors file
+    path: AnyPath, # a safetensors file
 ) -> None:
     "Write the active task's columns and head. Raises ValueError for an untuned model, or NaN, OSError."
     inner, tuning = unwrap(model), tuning_of(model)
@@ -264,9 +273,10 @@ def save_columns(
     write_tensors(path, {name: wide(t) for name, t in tensors.items()}, about, COLUMNS_FORMAT, _columns_file)
 
 # %% ../nbs/34_column_tuning.ipynb #680c1117
+@checked
 def set_task(
     model: nn.Module, # tuned
-    name: str, # one of held_tasks(model)
+    name: Name, # one of held_tasks(model)
 ) -> nn.Module: # the same model
     "Make a held task the active one: columns, head, labels. Raises ValueError for a task that is not held."
     inner, tuning = unwrap(model), tuning_of(model)
@@ -291,6 +301,7 @@ def _tied_names(model) -> dict[str, list[str]]: # a parameter's first name -> al
         for name, p in module.named_parameters(part, remove_duplicate=False): found.setdefault(p, []).append(name)
     return {names[0]: names for names in found.values()}
 
+@checked
 def held_tasks(model: nn.Module) -> list[str]:
     "Names of the tasks that a tuned model holds; their positions are what `mixed_tasks` takes."
     return list(tuning_of(model).tasks)
@@ -323,10 +334,11 @@ def _misfits(model, file: tuple, head: Sequence[str]) -> str | None: # the first
     return next((name for name, shapes in fits.items() if tensors[name].shape not in shapes), None)
 
 # %% ../nbs/34_column_tuning.ipynb #f75fbfda
+@checked
 def load_columns(
     model: nn.Module, # the base model under a head, plain or holding other tasks; changed in place
-    path: str | os.PathLike, # from `save_columns`
-    task: str | None = None, # a name for it; None: the one it was saved with
+    path: AnyPath, # from `save_columns`
+    task: Name | None = None, # a name for it; None: the one it was saved with
 ) -> nn.Module: # the same model, this task active
     "Add a saved task. Raises ValueError for a damaged or forged file, another base or ticket, or a name taken."
     inner = unwrap(model)
@@ -370,6 +382,7 @@ class MixedHead(nn.Module):
         y = torch.cat([F.pad(out, (0, width - out.shape[-1]), value=-torch.inf) for out in outs.values()])
         return torch.empty_like(y).index_copy(0, torch.cat(list(rows.values())), y)
 
+@checked
 def head_modules(model: nn.Module) -> list[str]:
     "Paths of the outermost modules that own parameters of the head."
     owners = sorted({name.rpartition(".")[0] for name in unwrap(model).column_tuning.head})
@@ -385,6 +398,7 @@ def _task_ids(model, task_ids) -> torch.Tensor:
             f"or its index from 0 to {len(held) - 1}")
     return torch.tensor(ids, device=next(model.parameters()).device)
 
+@checked
 @contextmanager
 def mixed_tasks(
     model: nn.Module, # tuned, holding several tasks
@@ -410,6 +424,7 @@ def mixed_tasks(
         tuning.mixing = False
 
 # %% ../nbs/34_column_tuning.ipynb #728aea17
+@checked
 def lora_factors(
     module: ColumnLinear,
 ) -> dict[str, torch.Tensor]: # lora_A.weight (r, in), lora_B.weight (out, r), and lora_B.bias (out,)
@@ -425,6 +440,7 @@ TASK_TYPES = {AutoModelForSequenceClassification: "SEQ_CLS", AutoModelForTokenCl
     AutoModelForQuestionAnswering: "QUESTION_ANS", AutoModel: "FEATURE_EXTRACTION"} # PEFT's names
 PEFT_HEADS = ("classifier", "score", "qa_outputs") # that PEFT adds
 
+@checked
 def model_kind(
     model: nn.Module, # of transformers
 ) -> dict: # task_type, or auto_mapping where PEFT has no name for it
@@ -434,11 +450,13 @@ def model_kind(
         if auto._model_mapping.get(cls.config_class, None) is cls: return dict(task_type=name, auto_mapping=None)
     return dict(task_type=None, auto_mapping=dict(base_model_class=cls.__name__, parent_library=cls.__module__))
 
+@checked
 def saved_modules(model: nn.Module) -> list[str]:
     "Paths of the modules that PEFT keeps whole: the head's."
     tops = {path: path.partition(".")[0] for path in head_modules(model)}
     return sorted({top if top in PEFT_HEADS else path for path, top in tops.items()})
 
+@checked
 def lora_config(
     model: nn.Module, # tuned
     ranks: Mapping[str, int], # by module path
@@ -452,9 +470,10 @@ def lora_config(
         base_model_name_or_path=model.config._name_or_path or None)
 
 # %% ../nbs/34_column_tuning.ipynb #a213e9ca
+@checked
 def export_lora(
     model: nn.Module, # tuned
-    path: str | os.PathLike, # a new folder
+    path: AnyPath, # a new folder
 ) -> None:
     "Write the active task as a LoRA adapter for PEFT. Raises ValueError for a path that exists, OSError for a full disk."
     inner, modules = unwrap(model), column_modules(model)

@@ -11,7 +11,9 @@ __all__ = ['PALETTE', 'MARKERS', 'DASHES', 'METRIC_NAMES', 'HEADINGS', 'BARS', '
            'shares_heatmap', 'variance_figure', 'rate_figure']
 
 # %% ../nbs/54_figures.ipynb #96807361
+from collections.abc import Iterable, Mapping
 from itertools import product
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +24,7 @@ from matplotlib.patches import Patch, Wedge
 
 from .analysis import TaskShares
 from .anatomy import MATRICES
+from .checks import Count, Name, array, checked, filled, within
 from .importance import Importance
 from .masking import Mask
 from .rewinding import best_rows
@@ -54,9 +57,10 @@ def result_names(
     several = rows.groupby("task").metric.transform("nunique") > 1
     return rows.task.where(~several, rows.task + " " + rows.metric.map(METRIC_NAMES).fillna(rows.metric))
 
+@checked
 def by_metric(
     frame: pd.DataFrame, # rows of runs
-    score: str | None = None, # a part's column, such as "rest"; None: the whole validation set
+    score: Name | None = None, # a part's column, such as "rest"; None: the whole validation set
 ) -> pd.DataFrame: # one row per row and metric: metric, result as `result_names` has it, points
     "Spread runs over the metrics of their tasks."
     rows = [{**row, "metric": metric, "points": 100 * row[column]}
@@ -74,7 +78,8 @@ def check_frame(
         raise ValueError(f"the frame has no column {', '.join(lacks)}: pass the rows of phase_transition")
     if frame.empty: raise ValueError("the frame has no rows, expected some: run phase_transition first")
 
-def metric_label(metric: str) -> str: # a metric's key
+@checked
+def metric_label(metric: Name) -> str: # a metric's key
     "What an axis says about a metric: its name and its unit, points being hundredths."
     return f"{METRIC_NAMES.get(metric, metric)} (points)"
 
@@ -124,10 +129,11 @@ def _panels(n, height=4.6): # inches
     return list(panels[:n])
 
 # %% ../nbs/54_figures.ipynb #249cd90c
+@checked
 def phase_transition_figure(
     frame: pd.DataFrame, # rows of `phase_transition`, one or several tasks and seeds
-    ax=None, # matplotlib axes to draw a task's main metric into; None makes a figure with a panel for each metric
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    ax: plt.Axes | None = None, # matplotlib axes to draw a task's main metric into; None makes a figure with a panel for each metric
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
     "Draw score against level for each kind of ticket, full model and control (Figure 4). Raises ValueError."
     check_frame(frame, ("kind", "level", "task", "metric", "run", "selection", "weight_remaining", score or "score"))
@@ -144,6 +150,7 @@ def phase_transition_figure(
     return grid[0].figure
 
 # %% ../nbs/54_figures.ipynb #4508bd2e
+@checked
 def ticket_gains(
     frame: pd.DataFrame, # rows of `phase_transition`, of any encoders, sizes and seeds
 ) -> pd.DataFrame: # one row per ticket and metric: see `by_metric`; gain in points
@@ -174,6 +181,7 @@ def _size_legend(ax, kinds, colours):
     looks["full model"] = {"color": PALETTE["full"], "ls": "--"}
     ax.legend(handles=[Line2D([], [], label=label, **look) for label, look in looks.items()], fontsize="small")
 
+@checked
 def size_figure(
     frame: pd.DataFrame, # rows of `phase_transition` on one task: several train_size, model, seed
 ) -> plt.Figure:
@@ -207,9 +215,10 @@ def result_lines(
              "control": tries.get(name, np.nan), "gain": chosen[name] - full[name]}
             for metric, name in metric_columns(full, score).items()]
 
+@checked
 def results(
     frame: pd.DataFrame, # rows of `phase_transition`, one or several tasks and seeds
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # one row per run and metric, scores from 0 to 1
     "Put each run's full model, super ticket and control side by side. Raises ValueError."
     check_frame(frame, ("kind", "level", "task", "metric", "run", "seed", "selection", "weight_remaining"))
@@ -217,9 +226,10 @@ def results(
     return pd.DataFrame([line for _, rows in runs for line in result_lines(rows, score)])
 
 # %% ../nbs/54_figures.ipynb #56d2f048
+@checked
 def spread(
-    values, # numbers, one per seed
-    digits: int = 1,
+    values: Annotated[Any, array("n")], # numbers, one per seed
+    digits: Annotated[int, within(0, 15)] = 1,
 ) -> str: # "mean ± sd", or the number alone if there is one seed
     "Write a mean with its standard deviation."
     values = pd.Series(values, dtype=float).dropna()
@@ -230,9 +240,10 @@ def spread(
 HEADINGS = {"full": "full model", "super": "super ticket", "control": "best restart", "gain": "gain",
             "level": "level (%)", "weight_remaining": "weights remaining (%)"}
 
+@checked
 def results_table(
     frame: pd.DataFrame, # rows of `phase_transition`, one or several tasks and seeds
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # one row per task and metric, and the task average; points and percent, mean ± sd
     "Sum up full model, super ticket and control over seeds in the form of Table 1. Raises ValueError."
     lines, numbers = results(frame, score), list(HEADINGS)
@@ -255,9 +266,10 @@ def _draw_gains(ax, lines):
     ax.set_ylabel("gain over the full model\n(points)")
     ax.legend(title=None, fontsize="small")
 
+@checked
 def gain_figure(
     frame: pd.DataFrame, # rows of `phase_transition`, several tasks
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
     "Draw gains over the full model, and the weights that remain, task by task (Figure 3). Raises ValueError."
     lines = results(frame, score)
@@ -280,13 +292,12 @@ def _structure_table(what): # (L, H + 2): heads, an empty column, FFNs
     cells = np.hstack([heads, np.full((layers, 1), np.nan), ffns[:, None]])
     return pd.DataFrame(cells, range(1, layers + 1), [*range(1, n + 1), "", "FFN"])
 
+@checked
 def mask_figure(
-    what: "Mask | Importance", # shapes (L, H) and (L,)
-    ax=None, # matplotlib axes; None makes a figure
+    what: Annotated[Mask | Importance, "of a ticket, pass ticket.mask"], # shapes (L, H) and (L,)
+    ax: plt.Axes | None = None, # matplotlib axes; None makes a figure
 ) -> plt.Figure:
     "Draw what a mask keeps, or how much structures matter, layers by heads and FFNs. Raises ValueError."
-    if not isinstance(what, (Mask, Importance)):
-        raise ValueError(f"expected a Mask or an Importance, got {type(what).__name__}: pass ticket.mask")
     table = _structure_table(what)
     size = .42 * table.shape[1] + 2, .36 * len(table) + 1.2
     if ax is None: ax = plt.subplots(figsize=size, layout="constrained")[1]
@@ -307,10 +318,11 @@ def _draw_structures(ax, table, scores):
     ax.tick_params(length=0)
 
 # %% ../nbs/54_figures.ipynb #2a8d91b3
+@checked
 def pooled(
-    mask: np.ndarray, # bool (out, columns)
-    rows: int = 64, # pixels, at most
-    columns: int = 200, # pixels, at most
+    mask: Annotated[Any, array("out", "columns")], # bool (out, columns)
+    rows: Count = 64, # pixels, at most
+    columns: Count = 200, # pixels, at most
 ) -> np.ndarray: # float (rows, columns): of each block of columns, the one with most
     "Shrink a map to what a picture can show."
     blocks = np.array_split(np.asarray(mask, float), min(rows, len(mask)))
@@ -319,8 +331,9 @@ def pooled(
     parts = np.array_split(shares, -(-shares.shape[1] // wide), axis=1)
     return np.stack([part.max(1) for part in parts], axis=1)
 
+@checked
 def out_weighted_figure(
-    maps: dict, # one of MATRICES -> bool (out, columns): `layer_map` of a run
+    maps: Annotated[Mapping, filled], # one of MATRICES -> bool (out, columns): `layer_map` of a run
     title: str = "",
 ) -> plt.Figure:
     "Draw which weights of a layer are out-weighted (Figure 2)."
@@ -388,8 +401,9 @@ METHOD_COLOURS = {"full": PALETTE["full"], "dominant": PALETTE["winning"], "own"
                   "mean_input": "#8c564b", "absolute_input": "#e377c2", # brown, pink
                   "bitfit": PALETTE["losing"], "lora": "#aa3377"} # green, purple
 
+@checked
 def method_looks(
-    labels, # of methods, as "dominant-3"
+    labels: Iterable[str], # of methods, as "dominant-3"
 ) -> tuple[dict, dict]: # label -> colour, label -> dash
     "One colour for a family of methods, another dash for each member."
     families = {label: label.lower().split("-")[0].split(" ")[0] for label in labels}
@@ -406,6 +420,7 @@ def _draw_curve(ax, points, column, name):
     ax.set(xlabel="optimizer step", ylabel=name)
     ax.get_legend().remove()
 
+@checked
 def convergence_figure(
     curves: pd.DataFrame, # of `read_curves`, one task
 ) -> plt.Figure:
@@ -424,8 +439,9 @@ def convergence_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #f0b2aee0
+@checked
 def jaccard_figure(
-    tables: dict, # title -> square frame of `jaccard_table`
+    tables: Annotated[Mapping[str, pd.DataFrame], filled], # title -> square frame of `jaccard_table`
 ) -> plt.Figure:
     "Draw tables of similarities beside each other, on one scale."
     fig, grid = plt.subplots(-(-len(tables) // 3), min(len(tables), 3), squeeze=False, layout="constrained")
@@ -440,9 +456,10 @@ def jaccard_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #f961edf7
+@checked
 def methods_table(
     frame: pd.DataFrame, # rows of `tune`, one or several tasks and seeds
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # one row per method; columns: trained, head, a task each, their average; points, mean ± sd
     "Sum up methods over tasks and seeds (Table 2). Raises ValueError."
     check_frame(frame, ("label", "task", "seed", "trained", "head", score or "score"))
@@ -455,9 +472,10 @@ def methods_table(
     return table.fillna("–")
 
 # %% ../nbs/54_figures.ipynb #db59a86d
+@checked
 def adaptation_table(
     frame: pd.DataFrame, # rows of `adapt_all`, one or several targets
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # (task, source) by (share in percent, examples); points, mean ± sd
     "Sum up adaptation over seeds (Table 4). Raises ValueError."
     check_frame(frame, ("source", "task", "share", "train_size", "seed", score or "score"))
@@ -469,6 +487,7 @@ def adaptation_table(
         tables[result] = table.set_axis([f"{100 * share:g} % ({sizes[task, share]})" for share in table], axis=1)
     return pd.concat(tables, names=["task"]).fillna("–")
 
+@checked
 def adaptation_figure(
     frame: pd.DataFrame, # rows of `adapt_all`, one target
 ) -> plt.Figure:
@@ -487,9 +506,10 @@ def adaptation_figure(
     return panels[0].figure
 
 # %% ../nbs/54_figures.ipynb #0d3b282c
+@checked
 def sharing_table(
     frame: pd.DataFrame, # columns method, task, seed, weight_remaining, and the score
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # one row per method; a column per task, their average, weights remaining (%); mean ± sd
     "Sum up multi-task models over tasks and seeds (Table 3). Raises ValueError."
     check_frame(frame, ("method", "task", "seed", "weight_remaining", score or "score"))
@@ -499,6 +519,7 @@ def sharing_table(
     means = tasks.groupby(["method", "seed"]).mean().groupby("method").agg(spread)
     return table.assign(average=means.points, **{"weights remaining (%)": means.weights}).fillna("–")
 
+@checked
 def sharing_figure(
     frame: pd.DataFrame, # as for `sharing_table`, with a method "single task"
 ) -> plt.Figure:
@@ -517,6 +538,7 @@ def sharing_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #7144243e
+@checked
 def shares_figure(
     shares: TaskShares, # of `task_shares`
 ) -> plt.Figure:
@@ -536,6 +558,7 @@ def shares_figure(
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, .5), frameon=False)
     return fig
 
+@checked
 def shares_heatmap(
     shares: TaskShares, # of `task_shares`
 ) -> plt.Figure:
@@ -555,6 +578,7 @@ def shares_heatmap(
     return fig
 
 # %% ../nbs/54_figures.ipynb #808ae34d
+@checked
 def variance_figure(
     frame: pd.DataFrame, # columns kind, level, error, bias2, variance, and task; level 0 is the full model
 ) -> plt.Figure:
@@ -572,9 +596,10 @@ def variance_figure(
     return fig
 
 # %% ../nbs/54_figures.ipynb #8855bdb1
+@checked
 def rate_figure(
     frame: pd.DataFrame, # columns method, task, metric, learning_rate, seed, and the score
-    score: str | None = None, # a score's column, such as "rest"; None: every metric of a task
+    score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
     "Draw scores against the learning rate, by method (behind Table 8). Raises ValueError."
     check_frame(frame, ("method", "task", "metric", "learning_rate", "seed", score or "score"))

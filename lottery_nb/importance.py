@@ -7,10 +7,11 @@ __all__ = ['OF_DERIVATIVES', 'CRITERIA', 'UNITS', 'Importance', 'example_losses'
 
 # %% ../nbs/04_importance.ipynb #ee47022f
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from operator import length_hint
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
@@ -19,22 +20,22 @@ from tqdm.auto import tqdm
 from transformers import PretrainedConfig
 
 from .anatomy import Anatomy, Matrix, anatomy, unwrap
+from .checks import Count, at_least, checked, filled, array
 
 # %% ../nbs/04_importance.ipynb #b54fe9fd
+@checked
 @dataclass(frozen=True, eq=False)
 class Importance:
     "Scores of all heads and FFNs; the lowest go first. Raises ValueError unless they fit and are finite."
-    heads: torch.Tensor # float32 (L, H)
-    ffns: torch.Tensor # float32 (L,)
-    n_examples: int = 0 # labelled examples behind the scores
+    heads: Annotated[Any, array("layers", "heads"), "score in float32"] # float32 (L, H)
+    ffns: Annotated[Any, array("layers"), "score in float32"] # float32 (L,)
+    n_examples: Annotated[int, at_least(0)] = 0 # labelled examples behind the scores
 
     def __post_init__(self):
         heads, ffns = (torch.as_tensor(s).detach().to("cpu", torch.float32) for s in (self.heads, self.ffns))
         if heads.ndim != 2 or ffns.shape != heads.shape[:1]:
             raise ValueError("scores are (layers, heads) and (layers,), "
                 f"not {tuple(heads.shape)} and {tuple(ffns.shape)}")
-        if not all(s.isfinite().all() for s in (heads, ffns)):
-            raise ValueError("scores are numbers to rank by, some are not finite: use float32")
         object.__setattr__(self, "heads", heads)
         object.__setattr__(self, "ffns", ffns)
 
@@ -123,10 +124,11 @@ def _span_terms(outputs, batch: Mapping):
     return terms.view_as(labels), labelled
 
 # %% ../nbs/04_importance.ipynb #85844421
+@checked
 def example_losses(
     outputs, # of the model: logits, or start_logits and end_logits, and its own loss
     batch: Mapping, # what the model was given, labels included
-    config: PretrainedConfig, # of the model
+    config: PretrainedConfig | None, # of the model; spans need none
 ) -> tuple[torch.Tensor, torch.Tensor]: # float32 (B,) losses; bool (B,), True where an example has a label
     "Each example's mean over its labelled positions. Raises ValueError when the model's own loss is another."
     if "start_positions" in batch: terms, labelled = _span_terms(outputs, batch)
@@ -237,10 +239,6 @@ class _Request:
     def derived(self) -> list: return [c for c in self.criteria if callable(c) or c in OF_DERIVATIVES]
 
     def __post_init__(self):
-        for c in self.criteria:
-            if not callable(c) and c not in CRITERIA:
-                raise ValueError(f"criterion is one of {', '.join(CRITERIA)}, or a function, got {c!r}")
-        if self.per not in UNITS: raise ValueError(f"per is one of {', '.join(UNITS)}, got {self.per!r}")
         if not self.derived and (self.per != "example" or self.example_loss):
             raise ValueError(f"{self.criteria[0]} takes no derivative: leave per and example_loss out")
 
@@ -261,11 +259,9 @@ class _Request:
         return measured
 
 # %% ../nbs/04_importance.ipynb #389d4126
-def _check_batches(request: _Request, batches, limit: int | None):
+def _check_batches(request: _Request, batches):
     if batches is None and (needs := [c for c in request.criteria if c != "magnitude"]):
         raise ValueError(f"{needs[0]} looks at examples: give batches, only magnitude needs none")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit is a number of examples, at least 1, got {limit!r}: leave it out to use all")
 
 def _mean_scores(criterion, sums: torch.Tensor, units: int, examples: int, seen: int) -> Importance:
     if not units:
@@ -275,19 +271,20 @@ def _mean_scores(criterion, sums: torch.Tensor, units: int, examples: int, seen:
     return Importance(mean[:, :-1], mean[:, -1], examples)
 
 # %% ../nbs/04_importance.ipynb #7da1d63c
+@checked
 def scores_by_criterion(
     model: nn.Module, # as for `importance_scores`
     batches: Iterable[Mapping] | None = None, # as for `importance_scores`
-    criteria: Iterable = CRITERIA, # names, or functions of derivatives
+    criteria: Annotated[Sequence[Literal[CRITERIA] | Callable], filled] = CRITERIA, # names, or functions of derivatives
     *,
-    per: str = "example", # as for `importance_scores`, where derivatives are taken
-    limit: int | None = None, # score only the first so many examples
+    per: Literal[UNITS] = "example", # as for `importance_scores`, where derivatives are taken
+    limit: Count | None = None, # score only the first so many examples
     progress: bool = False, # show a bar
     example_loss: Callable | None = None, # (outputs, batch) -> (B,), for a loss unlike the task head's
 ) -> dict: # criterion -> Importance
     "Score by several criteria in one pass over the batches. Raises ValueError as `importance_scores` does."
     request = _Request(tuple(criteria), per, example_loss)
-    _check_batches(request, batches, limit)
+    _check_batches(request, batches)
     model, parts, seen = unwrap(model), anatomy(model), 0
     totals = {c: (_magnitudes(parts), 1, 0) if c == "magnitude" else (0, 0, 0) for c in request.criteria}
     if set(totals) <= {"magnitude"}: batches = ()
@@ -305,13 +302,14 @@ def scores_by_criterion(
     return {c: _mean_scores(c, *some, seen) for c, some in totals.items()}
 
 # %% ../nbs/04_importance.ipynb #390dc4c8
+@checked
 def importance_scores(
     model: nn.Module, # fine-tuned, on any device; a compiled or parallel one is unwrapped
     batches: Iterable[Mapping] | None = None, # model inputs with labels, or start_positions and end_positions
     *,
-    criterion="sensitivity", # one of CRITERIA, or a function: derivatives (N, L, H + 1) -> as many scores
-    per: str = "example", # what one derivative is taken over: example, token or batch
-    limit: int | None = None, # score only the first so many examples
+    criterion: Literal[CRITERIA] | Callable = "sensitivity", # one of CRITERIA, or a function: derivatives (N, L, H + 1) -> as many scores
+    per: Literal[UNITS] = "example", # what one derivative is taken over: example, token or batch
+    limit: Count | None = None, # score only the first so many examples
     progress: bool = False, # show a bar
     example_loss: Callable | None = None, # (outputs, batch) -> (B,), for a loss unlike the task head's
 ) -> Importance:

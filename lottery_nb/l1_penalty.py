@@ -11,23 +11,26 @@ __all__ = ['CACHE', 'STATISTIC', 'METHODS', 'bare', 'pretrained_names', 'backbon
 # %% ../nbs/30_l1_penalty.ipynb #a6f98939
 import copy, math
 from collections.abc import Iterable, Iterator, Mapping
-from numbers import Real
+from typing import Annotated, Literal
 import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import TrainerCallback
 from .anatomy import layer_stack, unwrap
+from .checks import Count, Seed, at_least, below, checked, over
 from .provenance import sha256_of
-from .tasks import train_rows
-from .training import backbone_names, standard_units, task_loss
+from .tasks import Task, train_rows
+from .training import Loaded, backbone_names, standard_units, task_loss
 
 # %% ../nbs/30_l1_penalty.ipynb #397f95fb
+@checked
 def bare(
     model: nn.Module, # possibly compiled, DataParallel or DDP
 ) -> nn.Module: # the model inside
     "Take a model out of its wrappers."
     return extract_model_from_parallel(model, keep_torch_compile=False)
 
+@checked
 def pretrained_names(
     model: nn.Module, # out of its wrappers
     start: Mapping[str, torch.Tensor], # the reference's state
@@ -37,6 +40,7 @@ def pretrained_names(
     return [name for name, _ in model.named_parameters() if name in found]
 
 # %% ../nbs/30_l1_penalty.ipynb #fb3de1f3
+@checked
 def backbone_pairs(
     model: nn.Module, # being trained
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: another model, bare or not, or a snapshot
@@ -133,6 +137,7 @@ def soft_threshold(
 # %% ../nbs/30_l1_penalty.ipynb #f753ea6e
 STATISTIC = {torch.optim.Adam: "exp_avg_sq", torch.optim.AdamW: "exp_avg_sq", torch.optim.Adamax: "exp_inf"}
 
+@checked
 def statistic_of(
     optimizer: torch.optim.Optimizer,
 ) -> str: # key of the optimizer's state
@@ -171,14 +176,12 @@ METHODS = ("subgradient", "proximal")
 
 class L1Distance(TrainerCallback):
     "Pull the backbone towards θ₀ in any Trainer (equation 1). Raises ValueError for a bad λ or reference."
+    @checked
     def __init__(self,
         reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: a second model, or a snapshot
-        lam: float, # λ, above 0
-        method: str = "subgradient", # or "proximal"
+        lam: Annotated[float, over(0), "suggest_lambda(model, task) gives one"], # λ, above 0
+        method: Literal[METHODS] = "subgradient", # or "proximal"
     ):
-        if isinstance(lam, bool) or not isinstance(lam, Real) or not 0 < lam < math.inf:
-            raise ValueError(f"lam is a number above 0, got {lam!r}: take suggest_lambda(model, task)")
-        if method not in METHODS: raise ValueError(f"method is one of {', '.join(METHODS)}, got {method!r}")
         self.reference, self.lam, self.method, self.pairs = reference, lam, method, []
 
     @property
@@ -235,6 +238,7 @@ def unscale(
         if "already been called" not in str(error): raise # clipping has unscaled them
 
 # %% ../nbs/30_l1_penalty.ipynb #a39e153a
+@checked
 def head_parameters(
     model: nn.Module, # under a task head
     pretrained: Iterable[str], # names of the backbone's parameters
@@ -248,6 +252,7 @@ def head_parameters(
     return found
 
 # %% ../nbs/30_l1_penalty.ipynb #4278f4db
+@checked
 def stack_outputs(
     model: nn.Module, # under a task head, in eval mode
     batches: Iterable[dict], # model inputs with labels
@@ -261,14 +266,15 @@ def stack_outputs(
     finally: handle.remove()
 
 # %% ../nbs/30_l1_penalty.ipynb #59374ecf
+@checked
 def fit_head(
     model: nn.Module, # under a task head; only its head is changed
     batches: Iterable[dict], # model inputs with labels
     pretrained: Iterable[str], # names of the backbone's parameters
     *,
-    passes: int = 10, # over the batches
-    learning_rate: float = 1e-3,
-    label_std: float = 1., # see `task_loss`
+    passes: Count = 10, # over the batches
+    learning_rate: Annotated[float, over(0)] = 1e-3,
+    label_std: Annotated[float, over(0)] = 1., # see `task_loss`
 ) -> nn.Module: # in eval mode
     "Fit the task head on frozen features."
     head, features = head_parameters(model.eval(), pretrained), stack_outputs(model, batches)
@@ -283,12 +289,13 @@ def fit_head(
     return model
 
 # %% ../nbs/30_l1_penalty.ipynb #18800e91
+@checked
 def batch_gradients(
     model: nn.Module, # under a fitted head, in eval mode
     batches: Iterable[dict], # model inputs with labels
     names: Iterable[str], # of the parameters
-    clip: float = 1., # norm of a batch's gradient; 0: never
-    label_std: float = 1., # see `task_loss`
+    clip: Annotated[float, at_least(0)] = 1., # norm of a batch's gradient; 0: never
+    label_std: Annotated[float, over(0)] = 1., # see `task_loss`
 ) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
     "Gradients of one batch after another, clipped as in training."
     parameters = dict(model.named_parameters())
@@ -300,15 +307,16 @@ def batch_gradients(
         yield {name: p.grad for name, p in wanted.items() if p.grad is not None}
 
 # %% ../nbs/30_l1_penalty.ipynb #d6d19151
+@checked
 def probe(
-    model: nn.Module, # from `load_encoder`; left as it is
-    task, # a Task
+    model: Loaded, # left as it is
+    task: Task,
     *,
-    batch_size: int = 16, # rows
-    n_batches: int = 15, # that gradients are taken of; as many again fit the head
-    seed: int = 0, # of the rows
-    max_length: int = 128, # tokens
-    clip: float = 1., # norm of a batch's gradient; 0: never
+    batch_size: Count = 16, # rows
+    n_batches: Count = 15, # that gradients are taken of; as many again fit the head
+    seed: Seed = 0, # of the rows
+    max_length: Count = 128, # tokens
+    clip: Annotated[float, at_least(0)] = 1., # norm of a batch's gradient; 0: never
 ) -> Iterator[dict[str, torch.Tensor]]: # name -> gradient of a batch's mean loss
     "Gradients of the backbone at θ₀ under a head fitted on frozen features, batch by batch. ValueError for tuned columns."
     if hasattr(unwrap(model), "column_tuning"):
@@ -330,6 +338,7 @@ def probe(
         yield from batch_gradients(model, cut(own_rows), names, clip, **units)
 
 # %% ../nbs/30_l1_penalty.ipynb #caa58ce3
+@checked
 def mean_gradients(
     gradients: Iterable[dict[str, torch.Tensor]], # of `probe`
 ) -> dict[str, torch.Tensor]: # name -> mean gradient
@@ -340,21 +349,22 @@ def mean_gradients(
     return {name: g.div_(n) for name, g in mean.items()}
 
 # %% ../nbs/30_l1_penalty.ipynb #29a9f726
+@checked
 def suggest_lambda(
-    model: nn.Module, # from `load_encoder`; left as it is
-    task, # a Task
-    share: float = .01, # of the backbone's weights that should move, between 0 and 1
+    model: Loaded, # left as it is
+    task: Task,
+    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .01, # of the backbone's weights that should move, between 0 and 1
     **options, # of `probe`
 ) -> float: # λ
     "The λ at which about a share of the backbone would move. Raises ValueError for a bad share."
-    if not 0 < share < 1: raise ValueError(f"share is between 0 and 1, got {share!r}: use 0.01 for 1 %")
     sizes = torch.cat([g.abs_().flatten() for g in mean_gradients(probe(model, task, **options)).values()])
     return sizes.kthvalue(max(1, round(len(sizes) * (1 - share)))).values.item()
 
+@checked
 def share_moved(
     model: nn.Module, # trained
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀
-    sigma: float = 0., # a weight has moved if abs(θ - θ₀) > σ
+    sigma: Annotated[float, at_least(0)] = 0., # a weight has moved if abs(θ - θ₀) > σ
 ) -> float: # 0 to 1
     "Share of the backbone's weights that are not where they were."
     pairs = backbone_pairs(model, reference).values()

@@ -9,36 +9,31 @@ __all__ = ['Mask', 'check_mask', 'masked']
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from .anatomy import Matrix, anatomy
-
-# %% ../nbs/02_masking.ipynb #d6a92ea3
-def _bool_tensor(name: str, value: torch.Tensor, shape: str) -> torch.Tensor:
-    ndim = len(shape.split()) # "(layers, heads)" has two
-    if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim != ndim:
-        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value)
-        raise ValueError(f"{name} must be a bool tensor {shape}, True where a structure is kept, got {got}")
-    return value.detach().to("cpu", copy=True)
+from .checks import checked, dtype, shape, within
 
 # %% ../nbs/02_masking.ipynb #d785215d
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Mask:
     "The structures that are kept. Raises ValueError unless both are bool tensors with a row per layer."
-    heads: torch.Tensor # bool (L, H), True = kept
-    ffns: torch.Tensor # bool (L,), True = kept
+    heads: Annotated[torch.Tensor, dtype(bool), shape("layers", "heads"), "True where a structure is kept"] # (L, H)
+    ffns: Annotated[torch.Tensor, dtype(bool), shape("layers"), "True where a structure is kept"] # (L,)
 
     def __post_init__(self):
-        object.__setattr__(self, "heads", _bool_tensor("heads", self.heads, "(layers, heads)"))
-        object.__setattr__(self, "ffns", _bool_tensor("ffns", self.ffns, "(layers,)"))
+        for name in ("heads", "ffns"): object.__setattr__(self, name, getattr(self, name).detach().to("cpu", copy=True))
         if len(self.heads) != len(self.ffns):
             raise ValueError(f"heads has {len(self.heads)} rows, ffns {len(self.ffns)}: give one per layer")
 
     @classmethod
-    def full(cls, n_layers: int, n_heads: int) -> "Mask":
+    @checked
+    def full(cls, n_layers: Annotated[int, within(1, 10_000)], n_heads: Annotated[int, within(1, 10_000)]) -> "Mask":
         "The mask that keeps everything."
         return cls(torch.ones(n_layers, n_heads, dtype=torch.bool), torch.ones(n_layers, dtype=torch.bool))
 
@@ -69,17 +64,17 @@ def _combine(how, a: Mask, b: Mask) -> Mask:
     return Mask(how(a.heads, b.heads), how(a.ffns, b.ffns))
 
 # %% ../nbs/02_masking.ipynb #ff189703
+@checked
 def check_mask(
     model: nn.Module, # an encoder
     mask: Mask, # of any shape
 ) -> None:
     "Raises ValueError unless `mask` has a row for each layer of `model` and a column for each head."
-    if not isinstance(mask, Mask): raise ValueError(f"mask must be a Mask, got a {type(mask).__name__}")
     parts = anatomy(model)
     shape = parts.n_layers, parts.n_heads
     if mask.shape != shape:
         raise ValueError(f"the mask is {mask.shape} (layers, heads), the {parts.family} model {shape}: "
-            "a mask fits models of the size that it was drawn for")
+            "a mask fits models of the size that it was drawn for, so draw one for this model")
 
 # %% ../nbs/02_masking.ipynb #158e9acc
 def _gate_heads(out: Matrix, heads: torch.Tensor, head_dim: int) -> RemovableHandle:
@@ -96,6 +91,7 @@ def _hooks(model: nn.Module, mask: Mask) -> Iterator[RemovableHandle]:
         if not ffn: yield _close_ffn(layer.ffn_out)
 
 # %% ../nbs/02_masking.ipynb #1f6104e4
+@checked
 @contextmanager
 def masked(
     model: nn.Module, # an encoder, bare or under a task head, compiled or wrapped too

@@ -7,24 +7,32 @@ __all__ = ['MEASURES', 'REGRESSION', 'NUM_LABELS', 'TASK_MEASURES', 'MAIN_METRIC
            'check_values', 'check_measures', 'GlueMetric', 'task_metric']
 
 # %% ../nbs/10_metrics.ipynb #72359497
+from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+
 import evaluate, numpy as np
 from datasets import Features, Value
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from .checks import Count, Name, checked, array
+
 # %% ../nbs/10_metrics.ipynb #996f836a
+@checked
 def is_constant(
-    values: np.ndarray, # (n,), real
+    values: Annotated[Any, array("n")], # (n,), real
 ) -> bool:
     "Whether `values` vary by no more than rounding in float64, the point from which on SciPy warns."
     return np.ptp(values) <= 2e-13 * np.abs(values).max()
 
+@checked
 def correlation(
-    measure, # scipy.stats.pearsonr or spearmanr
-    predictions: np.ndarray, # (n,), real
-    references: np.ndarray, # (n,), real
+    measure: Callable, # scipy.stats.pearsonr or spearmanr
+    predictions: Annotated[Any, array("n")], # (n,), real
+    references: Annotated[Any, array("n")], # (n,), real
 ) -> float: # -1 to 1
     "Correlate; 0 where one side does not vary."
+    check_lengths(predictions, references)
     if is_constant(predictions) or is_constant(references): return 0.0
     return float(measure(predictions, references).statistic)
 
@@ -78,9 +86,10 @@ def check_values(
                          "an unlabelled split (-1) has no score, and logits need argmax(-1)")
 
 # %% ../nbs/10_metrics.ipynb #bff2b75c
+@checked
 def check_measures(
-    measures: tuple, # keys of MEASURES
-    num_labels: int, # number of classes; 1: regression
+    measures: Sequence[str], # keys of MEASURES
+    num_labels: Count, # number of classes; 1: regression
 ) -> tuple: # the same
     "Raises ValueError for measures that are unknown or do not fit, naming those that do."
     fit = [m for m in MEASURES if (m in REGRESSION) == (num_labels == 1) and (m != "f1" or num_labels == 2)]
@@ -93,9 +102,10 @@ def check_measures(
 # %% ../nbs/10_metrics.ipynb #2fe14a20
 class GlueMetric(evaluate.Metric):
     "Several measures at once. Raises ValueError for measures that are unknown or do not fit."
+    @checked
     def __init__(self,
-        measures: tuple, # keys of MEASURES, the main one first
-        num_labels: int, # number of classes; 1: regression
+        measures: Sequence[str], # keys of MEASURES, the main one first
+        num_labels: Count, # number of classes; 1: regression
         **kwargs, # as for evaluate.Metric
     ):
         self.measures, self.num_labels = check_measures(measures, num_labels), num_labels
@@ -118,8 +128,9 @@ class GlueMetric(evaluate.Metric):
         return {name: float(MEASURES[name](p, y)) for name in self.measures}
 
 # %% ../nbs/10_metrics.ipynb #f9f05f4e
+@checked
 def task_metric(
-    name: str, # a key of TASK_MEASURES, also with "pocket/" before it
+    name: Name, # a key of TASK_MEASURES, also with "pocket/" before it
 ) -> GlueMetric:
     "The metric of a task. Raises ValueError for an unknown one."
     known = name.removeprefix("pocket/")

@@ -24,11 +24,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Callable
+from typing import Annotated, Callable, Literal
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from .checks import Seed, checked, within
 
 # %% ../nbs/12_pocket.ipynb #404b9c67
 NOUNS = {
@@ -769,12 +771,12 @@ def draw_splits(task, seed):
     rows = {split: draw_rows(task, split, n, seed, seen) for split, n in sizes.items()}
     return {split: as_dataset(task, split, drawn) for split, drawn in rows.items()}
 
+@checked
 def pocket_data(
-    task: str, # one of POCKET_TASKS
-    seed: int = 0, # another seed, other examples
+    task: Literal[tuple(POCKET)], # one of POCKET_TASKS
+    seed: Seed = 0, # another seed, other examples
 ) -> DatasetDict: # train, validation (mnli: validation_matched, validation_mismatched), test
     "A pocket task's splits, with the real one's columns and labels. Raises ValueError for an unknown task."
-    if task not in POCKET: raise ValueError(f"no pocket task {task!r}: choose one of {', '.join(POCKET)}")
     return DatasetDict(draw_splits(task, seed))
 
 # %% ../nbs/12_pocket.ipynb #437c7e4d
@@ -825,9 +827,10 @@ def any_row(rng, connected):
     return said
 
 # %% ../nbs/12_pocket.ipynb #1c5003dd
+@checked
 def any_text(
     rng: random.Random,
-    connected: float = .6, # share of rows of sentences that have a connective
+    connected: Annotated[float, within(0, 1)] = .6, # share of rows of sentences that have a connective
 ) -> tuple: # one or two strings
     "A sentence, or two that belong together."
     kind, clause = rng.random(), any_clause(rng, place=.1)
@@ -844,9 +847,9 @@ def any_text(
 # %% ../nbs/12_pocket.ipynb #c0c9224c
 ENCODERS = ("pocket", "pocket-large")
 
+@checked
 def pocket_path(
-    name: str = "pocket", # pocket (6 layers) | pocket-large (12 layers)
+    name: Literal[ENCODERS] = "pocket", # pocket (6 layers) | pocket-large (12 layers)
 ) -> Path: # a folder that transformers' from_pretrained reads
     "Where a shipped encoder lies. Raises ValueError for another name."
-    if name not in ENCODERS: raise ValueError(f"no shipped encoder {name!r}: choose {' or '.join(ENCODERS)}")
     return Path(str(files("lottery_nb") / "data" / name))

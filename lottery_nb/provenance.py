@@ -15,10 +15,12 @@ from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from types import UnionType
-from typing import get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file
+
+from .checks import AnyPath, Name, Seed, checked, is_file
 
 # %% ../nbs/05_provenance.ipynb #dee72f67
 def _error_number(error: Exception) -> int | None: # None: no error of the operating system
@@ -26,9 +28,10 @@ def _error_number(error: Exception) -> int | None: # None: no error of the opera
     told = re.search(r"\(os error (\d+)\)", str(error)) # as Rust puts it
     return int(told[1]) if told else None
 
+@checked
 @contextmanager
 def written_whole(
-    path: str | os.PathLike, # of a file or a folder; the folders above it are made
+    path: AnyPath, # of a file or a folder; the folders above it are made
     *,
     new: bool = False, # refuse a path that exists; otherwise a file is replaced
 ) -> Iterator[Path]: # where to write it, and whatever belongs beside it
@@ -53,6 +56,7 @@ def written_whole(
             for made in above: made.rmdir()
 
 # %% ../nbs/05_provenance.ipynb #b1f0d94d
+@checked
 def sha256_of(
     text: str, # the provenance, as JSON
     tensors: Mapping[str, torch.Tensor], # by name, on the CPU; their order does not matter
@@ -67,6 +71,7 @@ def sha256_of(
 # %% ../nbs/05_provenance.ipynb #55f0f955
 DEPTH = 50 # of lists and dicts inside each other
 
+@checked
 def from_json(
     text: str,
 ): # what it says
@@ -95,6 +100,7 @@ def _fits(value, kind) -> bool:
     if origin is dict: return type(value) is dict and all(_fits(v, args[1]) for v in value.values())
     return type(value) is kind # True is no int
 
+@checked
 def check_fields(
     about: Mapping, # provenance
     kinds: Mapping, # name -> type: int, str | None, list[str], dict[str, int | str], ...
@@ -108,6 +114,7 @@ def check_fields(
             raise ValueError(f"its field {name!r} is {reprlib.repr(about[name])}, expected {wanted}")
 
 # %% ../nbs/05_provenance.ipynb #5724f227
+@checked
 def check_tensors(
     tensors: Mapping[str, torch.Tensor],
     wanted: Mapping[str, tuple], # name or pattern -> kind: bool, int, float or None; sizes: "LH", (3, "H") or None
@@ -136,6 +143,7 @@ def _same_sizes(shape, letters: str, sizes: dict) -> bool: # letter -> size, as 
 DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bfloat16, torch.float16,
     torch.float32, torch.float64)
 
+@checked
 def check_values(
     tensors: Mapping[str, torch.Tensor], # on the CPU
 ):
@@ -146,11 +154,12 @@ def check_values(
         if not good.all(): raise ValueError(f"its tensor {name!r} holds NaN, infinity or half a Boolean")
 
 # %% ../nbs/05_provenance.ipynb #8cda1919
+@checked
 def write_tensors(
-    path: str | os.PathLike, # a safetensors file; its folder is made if it is not there
+    path: AnyPath, # a safetensors file; its folder is made if it is not there
     tensors: Mapping[str, torch.Tensor], # by name, on any device; finite; no two share memory
     about: Mapping, # provenance: text, finite numbers, None, lists and dicts of them
-    format: str, # what the file is, and its version
+    format: Name, # what the file is, and its version
     make: Callable = lambda about, tensors: None, # as `read_tensors` will be given
 ):
     "Write one file whole. Raises TypeError, ValueError for what could not be read again, OSError for a full disk."
@@ -165,10 +174,11 @@ def write_tensors(
     with written_whole(path) as part: save_file(tensors, part, metadata)
 
 # %% ../nbs/05_provenance.ipynb #6fefb481
+@checked
 def read_tensors(
-    path: str | os.PathLike, # from `write_tensors`
-    format: str, # that it was written with
-    what: str, # it holds, for messages: "ticket"
+    path: AnyPath, # from `write_tensors`
+    format: Name, # that it was written with
+    what: Name, # it holds, for messages: "ticket"
     remedy: str, # for a bad file, for messages: "draw the ticket again"
     make: Callable = lambda about, tensors: (about, tensors), # raises ValueError for what makes no sense
 ): # what `make` makes of provenance and tensors by name
@@ -223,10 +233,11 @@ def _spoil_bytes(content: bytes, draw: random.Random) -> bytes:
 # %% ../nbs/05_provenance.ipynb #2a62a6fe
 HOWS = ("bytes", "header", "content")
 
+@checked
 def tampered(
-    path: str | os.PathLike, # a whole file, from `write_tensors`
-    how: str, # one of HOWS: some bytes; the header; provenance or a tensor, under a checksum that fits
-    seed: int, # another one spoils it otherwise
+    path: Annotated[AnyPath, is_file], # a whole file, from `write_tensors`
+    how: Literal[HOWS], # one of HOWS: some bytes; the header; provenance or a tensor, under a checksum that fits
+    seed: Seed, # another one spoils it otherwise
 ) -> bytes: # of another file
     "Spoil a file at random."
     draw, content = random.Random(seed), Path(path).read_bytes()
@@ -245,8 +256,9 @@ def tampered(
     return save(tensors, metadata | dict(provenance=text, sha256=sha256_of(text, tensors)))
 
 # %% ../nbs/05_provenance.ipynb #4f392ab6
+@checked
 def reader_outcomes(
-    path: str | os.PathLike, # a whole file, from `write_tensors`
+    path: AnyPath, # a whole file, from `write_tensors`
     read: Callable, # path -> what the file holds
     write: Callable, # that, path -> a file of the same kind
     seeds: Iterable[int],

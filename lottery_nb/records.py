@@ -12,21 +12,25 @@ __all__ = ['WITHOUT_EFFECT', 'PREDICTIONS', 'LEFTOVER', 'LEFTOVER_DAYS', 'HEARTB
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import ast, difflib, errno, hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from threading import Event, Thread, get_ident
+from typing import Annotated, Any, Literal
 import numpy as np, pandas as pd, torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from . import __version__
+from .checks import AnyPath, Name, array, checked, dtype
 from .provenance import from_json, written_whole
 
 # %% ../nbs/16_records.ipynb #e1d70a17
+@checked
 def project_path(
-    path, # absolute, or relative to the project's root
-    start=None, # folder to look upwards from; None: the current one
+    path: AnyPath, # absolute, or relative to the project's root
+    start: AnyPath | None = None, # folder to look upwards from; None: the current one
 ) -> Path: # absolute
     "Resolve `path` from the folder that holds settings.ini; without one, from `start`."
     start = Path(start or Path.cwd()).resolve()
@@ -34,8 +38,9 @@ def project_path(
     return root / Path(path).expanduser()
 
 # %% ../nbs/16_records.ipynb #00586a1d
+@checked
 def check_writable(
-    out_dir, # folder that a run will write to; made if it is not there
+    out_dir: AnyPath, # folder that a run will write to; made if it is not there
 ) -> Path: # absolute
     "Make `out_dir` and try to write there. Raises ValueError where that fails."
     folder = project_path(out_dir)
@@ -72,9 +77,10 @@ def last_part(text: str) -> str:
 # %% ../nbs/16_records.ipynb #0c808da2
 WITHOUT_EFFECT = ("out_dir", "workers", "device")
 
+@checked
 def run_hash(
     params: dict, # name -> value, see `plain`
-    *, content=(), # fingerprints of folders and templates, in any order
+    *, content: Iterable[str] = (), # fingerprints of folders and templates, in any order
 ) -> str: # 16 hexadecimal digits
     "Name a run by everything that affects its result. Raises TypeError for a parameter that is not plain."
     params = {name: value for name, value in params.items() if name not in WITHOUT_EFFECT}
@@ -85,8 +91,9 @@ def run_hash(
 def same_number(digits: str): return int(float(digits)) if float(digits).is_integer() else float(digits)
 
 # %% ../nbs/16_records.ipynb #bfe2a1ac
+@checked
 def folder_fingerprint(
-    path, # a folder, or one file
+    path: AnyPath, # a folder, or one file
 ) -> str: # 64 hexadecimal digits
     "Hash names and contents of the files under `path`, hidden ones left out. Raises ValueError without any."
     path, digest = project_path(path), hashlib.sha256()
@@ -99,8 +106,9 @@ def folder_fingerprint(
     return digest.hexdigest()
 
 # %% ../nbs/16_records.ipynb #31af2e92
+@checked
 def template_hash(
-    notebook, # path of an .ipynb
+    notebook: AnyPath, # path of an .ipynb
 ) -> str: # 64 hexadecimal digits
     "Hash the code cells of a template, parameters left out. Raises ValueError for another file."
     try: cells = json.loads(project_path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -116,8 +124,9 @@ def _assigned(source: str) -> dict: # name -> (value, comment behind it), of "na
     nodes = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
     return {node.targets[0].id: (ast.literal_eval(node.value), comments[node.lineno]) for node in nodes}
 
+@checked
 def check_parameters(
-    cells: list, # `In` of the kernel, right after the template's parameters and what papermill has put behind them
+    cells: Sequence[str], # `In` of the kernel, right after the template's parameters and what papermill has put behind them
 ):
     "Raises ValueError for a parameter that a template does not have, and for a value of another kind than its default."
     injected = [i for i, source in enumerate(cells) if source.startswith("# Parameters\n")]
@@ -153,8 +162,9 @@ def environment() -> dict:
     return dict(lottery_nb=__version__, **packages, python=platform.python_version(), device=device,
                 platform=platform.system(), threads=torch.get_num_threads(), revision=git_revision())
 
+@checked
 def git_revision(
-    folder=".", # relative to the project's root
+    folder: AnyPath = ".", # relative to the project's root
 ) -> str | None:
     "The commit that `folder` is at; None outside git."
     ask = ["git", "-c", "core.fsmonitor=false", "rev-parse", "--verify", "HEAD"] # reads a reference and no file
@@ -163,13 +173,15 @@ def git_revision(
     return told.stdout.strip()
 
 # %% ../nbs/16_records.ipynb #b923e04b
+@checked
 def checksum(record: dict) -> str:
     "Hash everything in a record but its own checksum."
     content = {name: value for name, value in record.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+@checked
 def write_record(
-    folder, # of the run, as `record_folder` gives it
+    folder: AnyPath, # of the run, as `record_folder` gives it
     record: dict, # see `plain`
 ):
     "Write record.json. Raises TypeError for something that JSON cannot hold, OSError for a full disk."
@@ -178,8 +190,9 @@ def write_record(
     with written_whole(project_path(folder) / "record.json") as part: part.write_text(text + "\n", encoding="utf-8")
 
 # %% ../nbs/16_records.ipynb #d0241031
+@checked
 def read_record(
-    folder, # of the run
+    folder: AnyPath, # of the run
 ) -> dict:
     "Read record.json. Raises ValueError when it is not there, cut off, or altered."
     file = project_path(folder) / "record.json"
@@ -197,35 +210,35 @@ def damaged(file: Path, how: str) -> str:
 # %% ../nbs/16_records.ipynb #ad4a1ec2
 PREDICTIONS = {"validation": "predictions.safetensors", "test": "test_predictions.safetensors"}
 
+@checked
 def predictions_file(
-    folder, # of the run
-    split: str, # one of PREDICTIONS
+    folder: AnyPath, # of the run
+    split: Literal[tuple(PREDICTIONS)], # one of PREDICTIONS
 ) -> Path:
     "Where a run keeps the predictions of a split. Raises ValueError for a split that is not kept."
-    if split in PREDICTIONS: return project_path(folder) / PREDICTIONS[split]
-    raise ValueError(f"split is {split!r}: predictions are kept of {' and '.join(map(repr, PREDICTIONS))}")
+    return project_path(folder) / PREDICTIONS[split]
 
+@checked
 def save_predictions(
-    folder, # of the run
-    logits: np.ndarray, # (n, C)
-    ids: np.ndarray, # (n,) the examples' numbers in their data set
-    split: str = "validation", # or "test"
+    folder: AnyPath, # of the run
+    logits: Annotated[Any, array("n", "classes"), "has the run diverged?"], # (n, C)
+    ids: Annotated[Any, array("n"), dtype(int)], # (n,) the examples' numbers in their data set
+    split: Literal[tuple(PREDICTIONS)] = "validation", # or "test"
 ):
     "Write a split's predictions. Raises ValueError when shapes differ or logits are not finite."
     file = predictions_file(folder, split)
     logits, ids = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(ids, np.int64)
     if logits.ndim != 2 or ids.shape != logits.shape[:1]:
         raise ValueError(f"logits have shape {logits.shape}, ids {ids.shape}: expected (n, C) and (n,)")
-    if not np.isfinite(logits).all():
-        raise ValueError("logits hold NaN or infinity: the run has diverged, and is not worth keeping")
     save_file(dict(logits=logits, ids=ids), file, metadata=dict(sha256=seal(logits, ids)))
 
 def seal(*arrays) -> str: return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 # %% ../nbs/16_records.ipynb #2f3dfa22
+@checked
 def load_predictions(
-    folder, # of the run
-    split: str = "validation", # or "test"
+    folder: AnyPath, # of the run
+    split: Literal[tuple(PREDICTIONS)] = "validation", # or "test"
 ) -> tuple: # logits (n, C) float32, ids (n,) int64
     "Read a split's predictions. Raises ValueError when they are not there, cut off, or altered."
     file = predictions_file(folder, split)
@@ -240,16 +253,18 @@ def load_predictions(
     return logits, ids
 
 # %% ../nbs/16_records.ipynb #1da4c664
+@checked
 def is_complete(
-    folder, # of a run
+    folder: AnyPath, # of a run
 ) -> bool:
     "Whether the run has finished: then its record is there."
     return (project_path(folder) / "record.json").is_file()
 
 LEFTOVER, LEFTOVER_DAYS = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}"), 7
 
+@checked
 def clear_leftovers(
-    root: Path, # an experiment's folder
+    root: AnyPath, # an experiment's folder
 ):
     "Remove what killed processes left there a week ago or longer."
     for path in root.iterdir():
@@ -259,10 +274,11 @@ def clear_leftovers(
             if age > LEFTOVER_DAYS * 86400: shutil.rmtree(path, ignore_errors=True)
 
 # %% ../nbs/16_records.ipynb #7f5d1705
+@checked
 @contextmanager
 def record_folder(
-    out_dir, # the experiment's folder
-    key: str, # of the run: its hash
+    out_dir: AnyPath, # the experiment's folder
+    key: Name, # of the run: its hash
 ):
     "Yield a temporary folder that becomes out_dir/key if all goes well. Raises ValueError without a record."
     root = check_writable(out_dir)
@@ -467,8 +483,9 @@ def take_turns(
     return [result for _, result in sorted(free_first(do, items))]
 
 # %% ../nbs/16_records.ipynb #8f9562ed
+@checked
 def read_records(
-    out_dir, # folder of an experiment, or of several
+    out_dir: AnyPath, # folder of an experiment, or of several
 ) -> pd.DataFrame: # one row per finished run; `folder` is its name
     "Read every record below `out_dir`. Raises ValueError for no such folder, or a damaged record."
     root = project_path(out_dir)
@@ -479,18 +496,21 @@ def read_records(
     return pd.DataFrame([{"folder": folder.name, **read_record(folder)} for folder in finished])
 
 # %% ../nbs/16_records.ipynb #21f4079c
+@checked
 def write_jsonl(
     frame: pd.DataFrame, # one row per line
-    path, # .jsonl
+    path: AnyPath, # .jsonl
 ):
     "Write a frame as JSON lines, NaN as null. Raises TypeError for a value that JSON cannot hold, OSError."
     lines = [json.dumps(plain(row), allow_nan=False, ensure_ascii=False) for row in frame.to_dict("records")]
     with written_whole(project_path(path)) as part: part.write_bytes("".join(line + "\n" for line in lines).encode())
 
+@checked
 def read_jsonl(
-    path, # .jsonl
+    path: AnyPath, # .jsonl
 ) -> pd.DataFrame:
     "Read JSON lines as a frame. Raises ValueError naming the line that is not whole."
+    if not project_path(path).is_file(): raise ValueError(f"there is no file {str(path)!r}: give one from write_jsonl")
     rows = []
     for i, line in enumerate(project_path(path).read_bytes().splitlines(), 1):
         try: rows.append(from_json(line.decode()))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,25 +22,27 @@ import torch
 from transformers import TrainerCallback, TrainerState
 
 from .anatomy import anatomy
+from .checks import AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
 from .records import check_writable, read_record, record_folder, run_once, write_record
 from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
 from .tasks import Task
-from .tickets import Ticket, architecture, draw_ticket, weight_remaining
-from .training import TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder, nearest
+from .tickets import Levels, Ticket, architecture, draw_ticket, weight_remaining
+from .training import RULES, TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder
 
 # %% ../nbs/24_search.ipynb #426d4cc2
+@checked
 def halving(
-    n: int, # tickets, from 1
-    share: float = 1/2, # of the schedule, for three or four tickets; above 1/32, below 1
+    n: Annotated[int, within(1, 10_000)], # tickets, from 1
+    share: Annotated[float, over(1 / 32), below(1)] = 1/2, # of the schedule, for three or four tickets; above 1/32, below 1
 ) -> list[tuple[int, float]]: # rounds: how many train, up to which share of the schedule
     "Plan successive halving: two tickets are trained to the end, four to `share`, eight to a thirty-second, more for as much less."
-    if n < 1: raise ValueError(f"there are {n} levels to search: give at least one")
     rounds = math.ceil(math.log2(n)) - 1 # before the last
     return [*((math.ceil(n / 2**i), share * (32 * share) ** (i + 1 - rounds)) for i in range(rounds)), (min(n, 2), 1.)]
 
+@checked
 def plan_cost(
     plan: Sequence[tuple[int, float]], # of `halving`
 ) -> float: # trainings of a ticket
@@ -52,8 +55,9 @@ class Stopped(Exception): "A training has gone as far as it should for now."
 
 class StopAt(TrainerCallback):
     "Save a checkpoint at a share of the schedule, and raise `Stopped`."
+    @checked
     def __init__(self,
-        share: float, # of all steps, above 0 to 1; 1 does not stop
+        share: Share, # of all steps, above 0 to 1; 1 does not stop
     ): self.share = share
     def there(self, state): return self.share < 1 and state.global_step >= math.ceil(self.share * state.max_steps)
     def on_step_end(self, args, state, control, **kw):
@@ -65,9 +69,10 @@ class StopAt(TrainerCallback):
         if self.there(state): raise Stopped
 
 # %% ../nbs/24_search.ipynb #b9aeda18
+@checked
 def mask_distance(
-    a: Iterable[Mask],
-    b: Iterable[Mask], # as many, of the same shapes
+    a: Sequence[Mask],
+    b: Sequence[Mask], # as many, of the same shapes
 ) -> float: # 0 to 1
     "Share of structures that one of two lists of masks keeps and the other does not, mean over the lists."
     share = lambda x, y: ((x.heads ^ y.heads).sum() + (x.ffns ^ y.ffns).sum()) / (x.heads.numel() + x.ffns.numel())
@@ -76,13 +81,14 @@ def mask_distance(
 # %% ../nbs/24_search.ipynb #d5a578c5
 class EarlyScores(TrainerCallback):
     "Score while training, and stop once the masks have `.settled`, or at `latest`; the last scores are in `.scores`."
+    @checked
     def __init__(self,
         batches: Iterable[dict], # of the training set, read many times
-        levels: Sequence[float], # whose masks are compared
-        min_heads: int = 1,
-        every: float = .1, # share of the schedule between two scorings, above 0 to 1
-        tolerance: float = .1, # of the masks' distance, 0 to 1; You et al. have 0.1
-        latest: float = .4, # share of the schedule; the scoring that is nearest to it is the last
+        levels: Levels, # whose masks are compared
+        min_heads: Annotated[int, at_least(0)] = 1,
+        every: Share = .1, # share of the schedule between two scorings, above 0 to 1
+        tolerance: Annotated[float, up_to(1)] = .1, # of the masks' distance, 0 to 1, below 0: never; You et al. have 0.1
+        latest: Annotated[float, over(0)] = .4, # share of the schedule; the scoring that is nearest to it is the last
     ):
         self.batches, self.levels, self.min_heads = batches, levels, min_heads
         self.every, self.tolerance, self.latest = every, tolerance, latest
@@ -100,6 +106,7 @@ class EarlyScores(TrainerCallback):
         control.should_training_stop |= self.settled or state.global_step + every / 2 > self.latest * state.max_steps
 
 # %% ../nbs/24_search.ipynb #86d2cf25
+@checked
 def total_steps(
     task: Task,
     config: TrainConfig,
@@ -237,9 +244,10 @@ def history_to(
     return history[history.step <= step]
 
 # %% ../nbs/24_search.ipynb #960a4908
+@checked
 def round_loss(
-    history: pd.DataFrame, # step, and mean training loss since the row before
-    start: int, # step that the round began after
+    history: Annotated[pd.DataFrame, has("step", "loss")], # step, and mean training loss since the row before
+    start: Annotated[int, at_least(0)], # step that the round began after
 ) -> float: # mean training loss of the round's steps
     "What a ticket lost in a round, over all batches of it."
     logged = history[history.loss.notna()]
@@ -247,9 +255,10 @@ def round_loss(
     if rows.empty: return float(logged.loss.iloc[-1]) # early stopping had ended it
     return float(np.average(rows.loss, weights=np.diff([start, *rows.step])))
 
+@checked
 def by_loss(
     losses: dict, # level -> mean training loss
-    tolerance: float = .01, # share of the lowest loss by which a level may be worse and as good
+    tolerance: Annotated[float, at_least(0)] = .01, # share of the lowest loss by which a level may be worse and as good
 ) -> list: # levels, the best first
     "Order levels by loss; of equally good ones, the lower level comes first."
     floor = (1 + tolerance) * min(losses.values())
@@ -276,27 +285,28 @@ def halve(
                      "selection_loss": result.losses["selection"]})
     return pd.DataFrame(rows)
 
+@checked
 def winner(
     rounds: pd.DataFrame, # of `halve`
-    by: str = "loss", # of the selection split, or its "metric": see `choice`
+    by: Literal[RULES] = "loss", # of the selection split, or its "metric": see `choice`
 ) -> float: # level
     "Choose the finalist that does best on the selection split; of two equal ones the lower level."
     return choice(rounds[rounds.share == 1].set_index("level"), by).idxmax()
 
 # %% ../nbs/24_search.ipynb #5fc42421
+@checked
 def search_super_ticket(
-    model_name: str, # "pocket", a folder, or a hub id
+    model_name: AnyPath, # "pocket", a folder, or a hub id
     task: Task,
     config: TrainConfig, # of every training
     *,
-    levels: Sequence[float], # percentages pruned, 0 to 100
-    out_dir: "str | Path", # one folder per finished search; a killed one goes on where it was
-    draw: str = "finished", # scores of the trained full model, or "early" on its way; "iterative": pruned step by step
-    min_heads: int = 1, # heads that stay in every layer
-    score_limit: int | None = None, # training examples that are scored; None: all
+    levels: Levels, # percentages pruned, 0 to 100
+    out_dir: AnyPath, # one folder per finished search; a killed one goes on where it was
+    draw: Literal[tuple(DRAWS)] = "finished", # scores of the trained full model, or "early" on its way; "iterative": pruned step by step
+    min_heads: Annotated[int, at_least(0)] = 1, # heads that stay in every layer
+    score_limit: Count | None = None, # training examples that are scored; None: all
 ) -> pd.Series: # level, weight_remaining, scores, cost, `rounds` (a frame), `folder`
     "Find the super ticket by successive halving, for less than a training a level. Raises ValueError."
-    if draw not in DRAWS: nearest(draw, DRAWS, "draw")
     levels = sorted(levels_by_kind(levels, ["winning"])["winning"])
     settings = dict(kind="search", levels=levels, draw=draw, plan=halving(len(levels), DRAWS[draw]), min_heads=min_heads, score_limit=score_limit)
     search = Search(str(model_name), task, config, settings, check_writable(out_dir))

@@ -13,7 +13,7 @@ __all__ = ['SHARED_FORMAT', 'TaskHeads', 'TaskGates', 'check_tasks', 'check_labe
            'SharingStudy', 'share_super_tickets']
 
 # %% ../nbs/40_sharing.ipynb #c6a079af
-import copy, inspect, shutil, tempfile
+import copy, inspect, math, shutil, tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,11 +21,13 @@ from functools import partial, reduce
 from itertools import groupby, product
 from operator import itemgetter, or_
 from pathlib import Path
+from typing import Annotated, Literal
 import numpy as np, pandas as pd, torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerState
 from .anatomy import Anatomy, Layer, anatomy, longest_input
+from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, filled
 from .compaction import BESIDE, Beside, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
@@ -34,7 +36,7 @@ from .records import (check_writable, environment, load_predictions, project_pat
 from .rewinding import (choice, encoder_content, peak_memory, phase_transition, read_rows, result_record,
                                   run_parameters, save_logits, super_ticket)
 from .tasks import Encoded, Task
-from .tickets import Ticket, check_architecture, weight_remaining
+from .tickets import Levels, Ticket, check_architecture, weight_remaining
 from .training import (OPTIMIZERS, EpochSampler, KeepBest, TaskTrainer, TrainConfig, check_run,
                                  checkpointed, classifier_path, fine_tune, head_dropout, history_of,
                                  held_run, in_standard_units, load_encoder, nearest, predict, run_identity,
@@ -91,6 +93,7 @@ class TaskGates:
         for handle in self.handles: handle.remove()
 
 # %% ../nbs/40_sharing.ipynb #8c47251d
+@checked
 def check_tasks(
     tasks: Sequence[Task], # from `load_task`
 ):
@@ -116,6 +119,7 @@ def check_label_count(task: Task, rows):
                          "load it again, with label_names= for all of its classes")
 
 # %% ../nbs/40_sharing.ipynb #28109136
+@checked
 def task_masks(
     model: nn.Module, # an encoder
     tasks: Sequence[Task],
@@ -125,7 +129,7 @@ def task_masks(
     parts, names = anatomy(model), [task.name for task in tasks]
     if masks is None: return [Mask.full(parts.n_layers, parts.n_heads) for _ in tasks]
     if not isinstance(masks, Mapping):
-        if len(masks) != len(names): raise ValueError(f"{len(masks)} masks for {len(names)} tasks: one each")
+        if len(masks) != len(names): raise ValueError(f"{len(masks)} masks for {len(names)} tasks: give one each")
         masks = dict(zip(names, masks))
     if wrong := sorted(masks.keys() ^ set(names)):
         raise ValueError(f"masks are for {list(masks)}, tasks {names}: {wrong[0]!r} is only in one of them")
@@ -144,10 +148,11 @@ def _task_mask(model, name, mask) -> Mask:
 # %% ../nbs/40_sharing.ipynb #915baeaa
 class MultiTaskModel:
     "One encoder; for every task a head, a dropout and a mask. Raises ValueError for what does not fit."
-    def __init__(self, name: str, # "pocket", "pocket-large", a folder, or a hub id
+    @checked
+    def __init__(self, name: AnyPath, # "pocket", "pocket-large", a folder, or a hub id
         tasks: Sequence[Task], # from `load_task`
         masks=None, # a Mask or Ticket per task, in their order or by name; None keeps everything
-        *, seed: int = 0): # of the heads
+        *, seed: Seed = 0): # of the heads
         check_tasks(tasks)
         self.name, self.tasks, self.seed = str(name), list(tasks), seed
         kind = lambda task: (task.num_labels, task.label_scale)
@@ -169,12 +174,14 @@ class MultiTaskModel:
     def compact(self) -> "MultiTaskModel": return compact_shared(self)
 
 # %% ../nbs/40_sharing.ipynb #2756ce5b
+@checked
 def place_of(shared: MultiTaskModel, which: "int | str") -> int:
     "A task's place. Raises ValueError for a task that the model does not have."
     if which in shared.names: return shared.names.index(which)
     if which in range(len(shared.tasks)): return int(which)
     return nearest(which, shared.names, "task")
 
+@checked
 def switch_task(
     shared: MultiTaskModel,
     which: "int | str | torch.Tensor", # a task's place or name, or int64 (B,): a place per example
@@ -191,9 +198,10 @@ def switch_task(
     if not mixed: set_head_dropout(shared.model, shared.dropouts[current])
 
 # %% ../nbs/40_sharing.ipynb #ba02dfcd
+@checked
 def single_model(
     shared: MultiTaskModel,
-    name: str, # of a task
+    name: Name, # of a task
     state: Mapping[str, torch.Tensor], # weights of the shared model when it was whole
 ) -> nn.Module: # classification model, to be used under the task's mask
     "Take one task out as an ordinary model. Raises ValueError for another task, or a model that is cut."
@@ -208,6 +216,7 @@ def single_model(
     return model
 
 # %% ../nbs/40_sharing.ipynb #09164b95
+@checked
 def compact_shared(
     shared: MultiTaskModel, # whole; changed in place
 ) -> MultiTaskModel:
@@ -319,14 +328,13 @@ def ticket_optimizer(
     return optimizer, sum(found.values(), [])
 
 # %% ../nbs/40_sharing.ipynb #3d37112b
+@checked
 def epoch_rows(
-    sizes: Sequence[int], # training rows of each task
-    temperature: float = 1., # from 1 up; 1: in proportion to size
-    cap: int | None = None, # rows of a task that count, at most; None: all
+    sizes: Annotated[Sequence[Count], filled], # training rows of each task
+    temperature: Annotated[float, at_least(1)] | Literal[math.inf] = 1., # from 1 up; 1: in proportion to size
+    cap: Count | None = None, # rows of a task that count, at most; None: all
 ) -> list[int]: # rows of each task in an epoch, at least one
     "How many rows of each task an epoch has. Raises ValueError for a temperature below 1, or no rows."
-    if not temperature >= 1: raise ValueError(f"temperature is {temperature!r}: give 1 or more")
-    if cap is not None and cap < 1: raise ValueError(f"cap is {cap!r}: give a number of rows, or None")
     capped = np.minimum(sizes, np.inf if cap is None else cap)
     shares = (capped / capped.sum()) ** (1 / temperature)
     return [max(1, round(n)) for n in capped.sum() * shares / shares.sum()]
@@ -372,9 +380,10 @@ class TaskRows(Dataset):
         return batch | {"task": tasks[0] if len(set(tasks)) == 1 else torch.tensor(tasks)}
 
 # %% ../nbs/40_sharing.ipynb #c487fef8
+@checked
 def encode_tasks(
     shared: MultiTaskModel,
-    max_length: int = 128, # tokens; never more than the encoder has positions
+    max_length: Count = 128, # tokens; never more than the encoder has positions
 ) -> list[Encoded]: # one per task
     "Tokenise all tasks for a model."
     length = min(max_length, longest_input(shared.model))
@@ -651,16 +660,17 @@ def read_shared(
                            pd.DataFrame(record["history"]), predictions, folder=folder, **numbers)
 
 # %% ../nbs/40_sharing.ipynb #bc6ba071
+@checked
 def share_tickets(
-    model_name: str, # "pocket", "pocket-large", a folder, or a hub id
+    model_name: AnyPath, # "pocket", "pocket-large", a folder, or a hub id
     tasks: Sequence[Task], # from `load_task`
     masks, # a Mask or Ticket per task, in their order or by name; None: all of it, the multi-task baseline
     config: TrainConfig, # of all tasks; its seed also draws the heads
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
-    temperature: float = 1., # of batches: 1 in proportion to data, larger more evenly
-    cap: int | None = None, # rows of a task in an epoch, at most; None: all
-    device: str | None = None, # "cpu" or "cuda"; None: the GPU if there is one
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
+    temperature: Annotated[float, at_least(1)] | Literal[math.inf] = 1., # of batches: 1 in proportion to data, larger more evenly
+    cap: Count | None = None, # rows of a task in an epoch, at most; None: all
+    device: Literal["cpu", "cuda"] | None = None, # "cpu" or "cuda"; None: the GPU if there is one
 ) -> MultiTaskResult: # its model cut to what some task keeps
     "Train a model of many tasks, each on its ticket (section 4). Raises ValueError before training."
     epoch_rows([1], temperature, cap)
@@ -677,12 +687,13 @@ def share_tickets(
     return read_shared(folder, shared)
 
 # %% ../nbs/40_sharing.ipynb #7a8e8387
+@checked
 def tune_shared(
     result: MultiTaskResult, # of `share_tickets`
-    name: str, # of one of its tasks
+    name: Name, # of one of its tasks
     config: TrainConfig,
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> Path: # the run's folder
     "Fine-tune a shared model on one of its tasks, its mask on (section 6). Raises ValueError."
     if result.folder is None: raise ValueError("the result has no folder: take it from share_tickets")
@@ -702,35 +713,37 @@ def tune_shared(
         return folder
 
 # %% ../nbs/40_sharing.ipynb #bab21e9c
+@checked
 def tuning_grid(
     config: TrainConfig,
-    learning_rates: Iterable[float] = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4),
-    head_dropouts: Iterable[float] = (.05, .1, .2, .3),
+    learning_rates: Iterable[Annotated[float, at_least(0)]] = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4),
+    head_dropouts: Iterable[Annotated[float, at_least(0), below(1)]] = (.05, .1, .2, .3),
 ) -> list[TrainConfig]:
     "All combinations of learning rate and dropout of the head (A.2.2)."
     both = product(learning_rates, head_dropouts)
     return [replace(config, learning_rate=rate, head_dropout=dropout) for rate, dropout in both]
 
+@checked
 def tune_tasks(
     result: MultiTaskResult, # of `share_tickets`
-    configs: Sequence[TrainConfig], # candidates
+    configs: Annotated[Sequence[TrainConfig], filled], # candidates
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> pd.DataFrame: # one row per task and candidate; `chosen` is True for one of each task
     "Fine-tune on every task, and choose by the selection split; ties: the first. Raises ValueError."
-    if not configs: raise ValueError("there is nothing to choose from: give one TrainConfig or more")
     def run(pair): return tune_shared(result, *pair, out_dir=out_dir)
     rows = read_rows(take_turns(run, product(result.model.names, configs)))
     return rows.assign(chosen=rows.index.isin(choice(rows).groupby(rows.task).idxmax()))
 
 # %% ../nbs/40_sharing.ipynb #8d75329b
+@checked
 def find_tickets(
-    model_name: str, # "pocket", "pocket-large", a folder, or a hub id
+    model_name: AnyPath, # "pocket", "pocket-large", a folder, or a hub id
     tasks: Sequence[Task],
     config: TrainConfig,
     *,
-    levels: Sequence[float], # percentages pruned, 0 to 100
-    out_dir: "str | Path", # see `phase_transition`
+    levels: Levels, # percentages pruned, 0 to 100
+    out_dir: AnyPath, # see `phase_transition`
     **options, # of `phase_transition`: min_heads, score_limit, workers, progress
 ) -> dict[str, Ticket]: # by task
     "Find the super ticket of every task (section 3). Raises ValueError before training."
@@ -766,17 +779,18 @@ class SharingStudy:
         return table.assign(tuned=[*chosen.loc[self.shared.model.names], chosen.mean()])
 
 # %% ../nbs/40_sharing.ipynb #a167cefa
+@checked
 def share_super_tickets(
-    model_name: str, # "pocket", "pocket-large", a folder, or a hub id
+    model_name: AnyPath, # "pocket", "pocket-large", a folder, or a hub id
     tasks: Sequence[Task], # from `load_task`
     config: TrainConfig, # of the shared training
     *,
-    levels: Sequence[float], # percentages pruned, 0 to 100, to choose from
-    out_dir: "str | Path", # folders tickets, shared and tuned; finished runs in them are not run again
+    levels: Levels, # percentages pruned, 0 to 100, to choose from
+    out_dir: AnyPath, # folders tickets, shared and tuned; finished runs in them are not run again
     search: TrainConfig | None = None, # of the search, with the same optimizer and rate; None: `config`
     tuning: Sequence[TrainConfig] = (), # candidates for fine-tuning on single tasks; none: it is left out
-    temperature: float = 1., # see `share_tickets`
-    cap: int | None = None,
+    temperature: Annotated[float, at_least(1)] | Literal[math.inf] = 1., # see `share_tickets`
+    cap: Count | None = None,
     **options, # of `phase_transition`: min_heads, score_limit, workers, progress
 ) -> SharingStudy:
     "Find each task's super ticket, share them, and fine-tune (sections 4 and 6). Raises ValueError first."

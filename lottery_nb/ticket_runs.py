@@ -10,10 +10,11 @@ __all__ = ['MAPS_FORMAT', 'METHODS', 'out_weighted_counts', 'LayerMaps', 'save_m
 
 # %% ../nbs/36_ticket_runs.ipynb #33d1dce2
 import hashlib, json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,9 @@ from torch import nn
 from transformers import TrainerCallback
 
 from .anatomy import MATRICES, anatomy
+from .checks import AnyPath, Count, Seed, at_least, below, checked, over, within
 from .column_tuning import head_names, save_columns, tune_columns
-from .dominance import (DominantTicket, TrainWeights, by_kind, check_k, check_sigma, dominated_dims, input_of,
+from .dominance import (DominantTicket, Sigma, TrainWeights, by_kind, dominated_dims, input_of,
                                   jaccard, out_weighted, place_of, random_ticket, random_weights, suggest_sigma,
                                   weight_delta)
 from .l1_penalty import METHODS as PULLS, L1Distance, share_moved, suggest_lambda
@@ -33,12 +35,13 @@ from .records import (check_writable, project_path, read_record, record_folder, 
                                 write_record)
 from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
 from .tasks import Task, decide, train_rows
-from .training import TrainConfig, TrainResult, fine_tune, load_encoder, nearest, predict
+from .training import TrainConfig, TrainResult, fine_tune, load_encoder, predict
 
 # %% ../nbs/36_ticket_runs.ipynb #e5400efa
+@checked
 def out_weighted_counts(
     delta: Mapping[str, torch.Tensor], # of `weight_delta`
-    sigma: float, # σ
+    sigma: Sigma, # σ
 ) -> dict[str, np.ndarray]: # Matrix.name -> (columns,) int32
     "How many weights of each column are out-weighted."
     masks = out_weighted(delta, sigma)
@@ -103,22 +106,21 @@ def layer_map(
     return maps[layer]
 
 # %% ../nbs/36_ticket_runs.ipynb #bb894e0d
+@checked
 def find_ticket(
-    model_name: str, # "pocket", a folder, or a hub id
+    model_name: AnyPath, # "pocket", a folder, or a hub id
     task: Task,
     config: TrainConfig, # with weight_decay=0
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
-    k: int = 3, # columns per matrix, from 1
-    lam: float | None = None, # λ; None: `suggest_lambda` of the share
-    sigma: float | None = None, # σ; None: `suggest_sigma` of the share
-    share: float = .01, # of the weights that should move, between 0 and 1
-    method: str = "proximal", # or "subgradient"
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
+    k: Count = 3, # columns per matrix, from 1
+    lam: Annotated[float, over(0)] | None = None, # λ; None: `suggest_lambda` of the share
+    sigma: Sigma | None = None, # σ; None: `suggest_sigma` of the share
+    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .01, # of the weights that should move, between 0 and 1
+    method: Literal[PULLS] = "proximal", # or "subgradient"
 ) -> Path: # folder with ticket.safetensors, columns.safetensors, maps.safetensors, record.json
     "Fine-tune under an L1 pull and read off the dominant ticket (Algorithm 1). Raises ValueError."
-    if method not in PULLS: nearest(method, PULLS, "method")
-    if sigma is not None: check_sigma(sigma)
-    settings = dict(k=check_k(k), lam=lam, sigma=sigma, share=share, method=method)
+    settings = dict(k=k, lam=lam, sigma=sigma, share=share, method=method)
     run = Run(str(model_name), task, config, {"kind": "find_ticket", **settings}, check_writable(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
@@ -189,8 +191,9 @@ METHODS = {"full": (train_full, ()), "dominant": (train_dominant, ("k", "ticket"
            "random_weights": (train_weights, ("share", "draw")), "lora": (train_lora, ("rank",))}
 
 # %% ../nbs/36_ticket_runs.ipynb #f7bbe12f
+@checked
 def method_label(
-    method: str, # one of METHODS
+    method: Literal[tuple(METHODS)], # one of METHODS
     settings: Mapping, # k, share, rank
 ) -> str:
     "What tables and figures call a method: dominant-3, LoRA r=8, …"
@@ -243,12 +246,12 @@ def method_settings(
     given: Mapping, # k, ticket, share, rank, draw
 ) -> dict: # those that the method uses
     "Keep what a method uses. Raises ValueError for an unknown method, or one that lacks its ticket."
-    if method not in METHODS: nearest(method, METHODS, "method")
     if method == "dominant" and given["ticket"] is None:
         raise ValueError("method 'dominant' needs a ticket: give ticket=, from find_ticket, predict_dominated or "
                          "published_ticket")
     return {name: given[name] for name in METHODS[method][1]}
 
+@checked
 def ticket_hash(
     ticket: DominantTicket | None,
 ) -> str | None: # 16 hexadecimal digits
@@ -258,22 +261,23 @@ def ticket_hash(
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 # %% ../nbs/36_ticket_runs.ipynb #33cf9cc4
+@checked
 def tune(
-    model_name: str, # "pocket", a folder, or a hub id
+    model_name: AnyPath, # "pocket", a folder, or a hub id
     task: Task,
     config: TrainConfig, # with weight_decay=0 for "random_weights"
-    method: str = "dominant", # one of METHODS
+    method: Literal[tuple(METHODS)] = "dominant", # one of METHODS
     *,
-    out_dir: "str | Path", # one folder per finished run; existing ones are not run again
+    out_dir: AnyPath, # one folder per finished run; existing ones are not run again
     ticket: DominantTicket | None = None, # of "dominant"; "random" draws as many columns per matrix
-    k: int = 3, # columns per matrix, from 1
-    share: float = .05, # of the weights, for "random_weights"
-    rank: int = 8, # of "lora"
-    draw: int = 0, # seed of a random ticket
-    curve_rows: int = 500, # see `Curves`
+    k: Count = 3, # columns per matrix, from 1
+    share: Annotated[float, over(0), below(1), "0.05 is 5 %"] = .05, # of the weights, for "random_weights"
+    rank: Count = 8, # of "lora"
+    draw: Seed = 0, # seed of a random ticket
+    curve_rows: Count = 500, # see `Curves`
 ) -> Path: # folder with record.json, predictions.safetensors; columns.safetensors where columns were tuned
     "Train a task by one method (Table 2, Figure 3). Raises ValueError before training starts."
-    settings = method_settings(method, dict(ticket=ticket, k=check_k(k), share=share, rank=rank, draw=draw))
+    settings = method_settings(method, dict(ticket=ticket, k=k, share=share, rank=rank, draw=draw))
     named = {**settings, "ticket": ticket_hash(ticket)} if "ticket" in settings else settings
     named = {"kind": "tune", "method": method, **named, "curve_rows": curve_rows}
     run = Run(str(model_name), task, config, named, check_writable(out_dir))
@@ -303,6 +307,7 @@ def save_tuned(
     return run.folder
 
 # %% ../nbs/36_ticket_runs.ipynb #0b73096b
+@checked
 def wider(
     rates: Iterable[float], # two or more
     best: float, # one of them
@@ -312,12 +317,13 @@ def wider(
     if best == low: return [float(f"{low * low / rates[1]:.1g}")]
     return [float(f"{high * high / rates[-2]:.1g}")] if best == high else []
 
+@checked
 def choose_rate(
-    run, # (rate, seed) -> folder of a finished training
-    rates: Iterable[float], # to choose from; of a single one nothing is tried
-    seeds: Iterable[int], # that choose
-    by: str | None = None, # see `choice`
-    extend: int = 3, # times that the grid may grow
+    run: Callable, # (rate, seed) -> folder of a finished training
+    rates: Iterable[Annotated[float, over(0)]], # to choose from; of a single one nothing is tried
+    seeds: Iterable[Seed], # that choose
+    by: Literal["loss", "metric"] | None = None, # see `choice`
+    extend: Annotated[int, within(0, 100)] = 3, # times that the grid may grow
 ) -> float:
     "The rate that does best on the selection split, on average over seeds. Raises ValueError without rates or seeds."
     rates, seeds, means = list(rates), list(seeds), {}
@@ -333,27 +339,29 @@ def choose_rate(
         rates = wider(means, best)
     return best
 
+@checked
 def over_seeds(
-    run, # (rate, seed) -> folder of a finished training
-    rates: Iterable[float], # to choose from
-    choosing: Iterable[int], # seeds that choose
-    seeds: Iterable[int], # seeds that are reported
-    by: str | None = None, # see `choice`
+    run: Callable, # (rate, seed) -> folder of a finished training
+    rates: Iterable[Annotated[float, over(0)]], # to choose from
+    choosing: Iterable[Seed], # seeds that choose
+    seeds: Iterable[Seed], # seeds that are reported
+    by: Literal["loss", "metric"] | None = None, # see `choice`
 ) -> list[Path]: # folders, one per reported seed
     "Choose a rate, and train the seeds that are reported with it. Raises ValueError."
     seeds, best = list(seeds), choose_rate(run, rates, choosing, by)
     if not seeds: raise ValueError("seeds is []: give at least one that is reported")
     return take_turns(partial(run, best), seeds)
 
+@checked
 def tune_seeds(
-    model_name: str, # "pocket", a folder, or a hub id
+    model_name: AnyPath, # "pocket", a folder, or a hub id
     task: Task,
     config: TrainConfig, # its rate and seed are replaced
-    method: str, # one of METHODS
+    method: Literal[tuple(METHODS)], # one of METHODS
     *,
-    rates: Iterable[float], # to choose from
-    seeds: Iterable[int], # that are reported: of head, order of the data, and random ticket
-    choosing: Iterable[int] = (100, 101), # seeds that choose the rate
+    rates: Iterable[Annotated[float, over(0)]], # to choose from
+    seeds: Iterable[Seed], # that are reported: of head, order of the data, and random ticket
+    choosing: Iterable[Seed] = (100, 101), # seeds that choose the rate
     **options, # of `tune`: out_dir, ticket, k, share, rank, curve_rows
 ) -> list[Path]: # folders, one per reported seed
     "Train a method on several seeds, at a rate of its own grid (section 4.1). Raises ValueError."
@@ -362,8 +370,9 @@ def tune_seeds(
     return over_seeds(run, rates, choosing, seeds, config.choose_by)
 
 # %% ../nbs/36_ticket_runs.ipynb #0b5a2dfb
+@checked
 def read_curves(
-    folders: Iterable[Path], # of finished `tune` runs
+    folders: Iterable[AnyPath], # of finished `tune` runs
 ) -> pd.DataFrame: # one row per run and evaluation: label, task, seed, draw, step, epoch, loss, scores
     "Read learning curves back, for `convergence_figure`."
     rows = []
@@ -374,17 +383,18 @@ def read_curves(
     return pd.DataFrame(rows)
 
 # %% ../nbs/36_ticket_runs.ipynb #06377700
+@checked
 def jaccard_table(
     tickets: Mapping[str, DominantTicket], # label -> ticket
-    kind: str | None = None, # one of MATRICES; None: all six
-    mean: str = "matrix", # or "pooled", as in `jaccard`
+    kind: Literal[MATRICES] | None = None, # one of MATRICES; None: all six
+    mean: Literal["matrix", "pooled"] = "matrix", # or "pooled", as in `jaccard`
 ) -> pd.DataFrame: # labels by labels, 0 to 1
     "Jaccard similarity of every two tickets. Raises ValueError for another kind."
     if kind is not None:
-        if kind not in MATRICES: nearest(kind, MATRICES, "kind")
         tickets = {label: by_kind(ticket)[kind] for label, ticket in tickets.items()}
     return pd.DataFrame({a: {b: jaccard(x, y, mean) for b, y in tickets.items()} for a, x in tickets.items()})
 
+@checked
 def bias_share(
     ticket: DominantTicket,
 ) -> pd.Series: # one of MATRICES -> share of its columns that are biases, 0 to 1
