@@ -334,6 +334,7 @@ def mask_gradient(mask: torch.Tensor | None):
 # %% ../nbs/32_dominance.ipynb #84eedd33
 MEANS = ("matrix", "pooled")
 
+@checked
 def shared_columns(
     a: DominantTicket,
     b: DominantTicket,
@@ -472,6 +473,7 @@ def _check_comparable(tickets: Mapping[str, DominantTicket]):
             raise ValueError(f"the tickets {first} and {label} are for different models, "
                 f"{dict(ticket.architecture)} and {dict(other.architecture)}: give those of one encoder")
 
+@checked
 def shared_dims(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
 ) -> DominantTicket: # columns in the order of the first
@@ -484,6 +486,7 @@ def shared_dims(
         "ordered": first.about.get("ordered", True)})
 
 # %% ../nbs/32_dominance.ipynb #f5b95204
+@checked
 def dimension_tables(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
     ascending: bool = False, # order of the dimensions: False: most dominated first; True: as in the paper
@@ -498,12 +501,12 @@ def dimension_tables(
     return wide[[kind for kind in MATRICES if kind in wide]]
 
 # %% ../nbs/32_dominance.ipynb #13a82631
+@checked
 def show_tickets(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
-    kind: str, # one of MATRICES
+    kind: Literal[MATRICES], # one of MATRICES
 ) -> Styler: # to be shown in a notebook
     "One of Tables 5 to 10, what all tickets share in bold on grey. Raises ValueError for another kind."
-    if kind not in MATRICES: raise ValueError(f"kind is one of {', '.join(MATRICES)}, got {kind!r}")
     table = dimension_tables(tickets, ascending=True)[kind].dropna(how="all").dropna(axis=1, how="all")
     shared = shared_dims(tickets)
     in_all = {place_of(name, shared.architecture["family"]): dims for name, dims in shared.dims.items()}
@@ -513,9 +516,10 @@ def show_tickets(
     return table.style.apply(mark).format(_word(shared, kind)).set_caption(kind)
 
 # %% ../nbs/32_dominance.ipynb #6a6c335f
+@checked
 def matrix_table(
     values: Mapping[str, object], # Matrix.name -> a number
-    family: str, # config.model_type
+    family: Name, # config.model_type
 ) -> pd.DataFrame: # one row per layer, one column per kind
     "Lay one number per matrix out by layer and kind. Raises ValueError for a name that is not the family's."
     table = pd.Series({place_of(name, family): value for name, value in values.items()}).unstack()
@@ -612,6 +616,7 @@ def _check_pretrained(model: nn.Module):
         raise ValueError("this model has tuned columns, and a ticket is predicted at θ₀: give the pre-trained "
             "model, or use merge_columns first to start from what it has learnt")
 
+@checked
 @torch.no_grad()
 def input_statistics(
     model: nn.Module, # bare, or under any head; left as it is
@@ -637,14 +642,15 @@ def input_statistics(
     return statistics
 
 # %% ../nbs/32_dominance.ipynb #9bdfa968
+@checked
 def task_inputs(
     model: nn.Module, # from `load_encoder`
     task: Task,
     *,
-    batch_size: int = 16, # rows
-    n_batches: int = 15,
-    seed: int = 0, # of the rows
-    max_length: int = 128, # tokens
+    batch_size: Count = 16, # rows
+    n_batches: Count = 15,
+    seed: Seed = 0, # of the rows
+    max_length: Count = 128, # tokens
 ) -> Iterator[Mapping]: # batches of model inputs, without labels
     "Take some training rows of a task as model inputs. Raises ValueError where it has none."
     if task.train is None:

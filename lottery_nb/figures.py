@@ -370,10 +370,11 @@ def _draw_floors(ax, floors, width, layers):
     return image
 
 # %% ../nbs/54_figures.ipynb #fe81e8c0
+@checked
 def out_weighted_grid(
-    maps: dict, # task -> layer -> one of MATRICES -> bool (out, columns): `read_maps` of each task's run
-    lines: int = 96, # of pixels in a panel, at least three for each layer
-    columns: int = 100, # pixels across a panel, at most
+    maps: Annotated[Mapping, filled], # task -> layer -> one of MATRICES -> bool (out, columns): `read_maps` of each task's run
+    lines: Annotated[int, within(1, 10_000)] = 96, # of pixels in a panel, at least three for each layer
+    columns: Annotated[int, within(1, 10_000)] = 100, # pixels across a panel, at most
 ) -> plt.Figure:
     "Draw which weights are out-weighted: tasks x kinds of matrices, layers above each other (Figure 2)."
     if not maps or not all(map(len, maps.values())):

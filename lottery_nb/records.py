@@ -262,9 +262,8 @@ def is_complete(
 
 LEFTOVER, LEFTOVER_DAYS = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}"), 7
 
-@checked
 def clear_leftovers(
-    root: AnyPath, # an experiment's folder
+    root: Path, # an experiment's folder
 ):
     "Remove what killed processes left there a week ago or longer."
     for path in root.iterdir():

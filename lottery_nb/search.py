@@ -22,7 +22,7 @@ import torch
 from transformers import TrainerCallback, TrainerState
 
 from .anatomy import anatomy
-from .checks import AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within
+from .checks import (AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within)
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
@@ -133,6 +133,7 @@ def _sunk(scores: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     lowest = scores[kept].min() if kept.any() else scores.new_zeros(())
     return scores.where(kept, lowest - lowest.abs() - 1)
 
+@checked
 def without(
     scores: Importance, # of any sign
     mask: Mask, # what is left
@@ -141,14 +142,15 @@ def without(
     return Remaining(_sunk(scores.heads, mask.heads), _sunk(scores.ffns, mask.ffns), scores.n_examples, mask)
 
 # %% ../nbs/24_search.ipynb #2de3ec3a
+@checked
 def prune_step_by_step(
-    model, # from `load_encoder`, trained in place
+    model: torch.nn.Module, # from `load_encoder`, trained in place
     task: Task,
     config: TrainConfig,
-    levels: Sequence[float], # ascending
+    levels: Levels, # ascending
     batches: Iterable[dict], # that scores are taken on
-    min_heads: int = 1,
-    share: float = .1, # of the schedule's steps that are trained between two levels
+    min_heads: Annotated[int, at_least(0)] = 1,
+    share: Share = .1, # of the schedule's steps that are trained between two levels
 ) -> tuple[dict, int]: # level -> Mask, examples trained on or scored
     "Draw every level's ticket from a network that was trained with the one before."
     layers, heads = anatomy(model).n_layers, anatomy(model).n_heads

@@ -24,7 +24,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from .anatomy import MATRICES, anatomy
-from .checks import AnyPath, Count, Seed, at_least, below, checked, over, within
+from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, over, within
 from .column_tuning import head_names, save_columns, tune_columns
 from .dominance import (DominantTicket, Sigma, TrainWeights, by_kind, dominated_dims, input_of,
                                   jaccard, out_weighted, place_of, random_ticket, random_weights, suggest_sigma,
@@ -50,6 +50,7 @@ def out_weighted_counts(
 # %% ../nbs/36_ticket_runs.ipynb #ccbc07be
 class LayerMaps(Mapping):
     "Which weights are out-weighted: layer -> one of MATRICES -> bool (out, columns), unpacked when asked."
+    @checked
     def __init__(self,
         about: Mapping, # family, columns (Matrix.name -> how many), sigma
         bits: Mapping[str, torch.Tensor], # Matrix.name -> uint8 (out, columns / 8)
@@ -71,11 +72,12 @@ class LayerMaps(Mapping):
 # %% ../nbs/36_ticket_runs.ipynb #16b88530
 MAPS_FORMAT = "lottery_nb out-weighted maps 1"
 
+@checked
 def save_maps(
-    path: "str | Path",
+    path: AnyPath,
     delta: Mapping[str, torch.Tensor], # of `weight_delta`
-    sigma: float, # σ
-    family: str, # config.model_type
+    sigma: Sigma, # σ
+    family: Name, # config.model_type
 ):
     "Write which weights are out-weighted, a bit for each; rows are filled up to whole bytes."
     masks = {name: mask.cpu().numpy() for name, mask in out_weighted(delta, sigma).items()}
@@ -84,8 +86,9 @@ def save_maps(
     write_tensors(path, bits, {"family": family, "sigma": sigma, "columns": columns}, MAPS_FORMAT, LayerMaps)
 
 # %% ../nbs/36_ticket_runs.ipynb #120f6821
+@checked
 def read_maps(
-    folder: "str | Path", # of a finished `find_ticket` run
+    folder: AnyPath, # of a finished `find_ticket` run
 ) -> Mapping[int, dict[str, np.ndarray]]: # layer from 0 -> one of MATRICES -> bool (out, columns)
     "Read the maps of a run; early runs kept a single layer. Raises ValueError for a missing or damaged file."
     folder = project_path(folder)
@@ -93,9 +96,10 @@ def read_maps(
     if early.exists(): return {read_record(folder)["map_layer"]: load_file(early)}
     return read_tensors(folder / "maps.safetensors", MAPS_FORMAT, "map", "find the ticket again", LayerMaps)
 
+@checked
 def layer_map(
-    folder: "str | Path", # of a finished `find_ticket` run
-    layer: int | None = None, # from 0; None: the middle one of those that it kept
+    folder: AnyPath, # of a finished `find_ticket` run
+    layer: Annotated[int, at_least(0)] | None = None, # from 0; None: the middle one of those that it kept
 ) -> dict[str, np.ndarray]: # one of MATRICES -> bool (out, columns)
     "Which weights of one layer are out-weighted. Raises ValueError for a layer that the run did not keep."
     maps = read_maps(folder)

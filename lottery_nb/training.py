@@ -516,10 +516,10 @@ class KeepBest(TrainerCallback):
     def __init__(self,
         metric: Name = "selection_loss", # what is looked at: this, which is best when low, or a metric
         patience: Count | None = None,
-        checkpoint: AnyPath | None = None, # a whole one, of a resumed run
+        checkpoint: Path | None = None, # a whole one, of a resumed run
     ):
         self.metric, self.sign = "eval_" + metric, -1 if metric == "selection_loss" else 1
-        file = checkpoint and checkpoint / "best.safetensors" # not there before the first evaluation
+        file = checkpoint and Path(checkpoint) / "best.safetensors" # not there before the first evaluation
         self.patience, self.weights = patience, load_file(file) if file and file.exists() else None
     def scores(self, state): # higher is better
         return [self.sign * row[self.metric] for row in state.log_history if self.metric in row]
