@@ -18,12 +18,12 @@ from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from threading import Event, Thread, get_ident
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 import numpy as np, pandas as pd, torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from . import __version__
-from .checks import AnyPath, Name, array, checked, dtype
+from .checks import AnyPath, Name, array, checked, dtype, rule_of
 from .provenance import from_json, written_whole
 
 # %% ../nbs/16_records.ipynb #e1d70a17
@@ -135,20 +135,23 @@ def check_parameters(
     for name, (value, _) in given.items():
         if name not in known: raise ValueError(_unknown_parameter(name, known))
         default, comment = known[name]
-        kinds = _kinds_of(default)
-        if kinds and type(value) not in kinds and not (value is None and (default is None or "None" in comment)):
-            raise ValueError(f"parameter {name} is {value!r}, expected {kinds[0].__name__} as in {name} = {default!r}: "
-                             f"{_how_to_write(name, default)}")
+        rule = rule_of(_hint_of(default, default is None or "None" in comment))
+        wrong = rule and rule(value)
+        if wrong: raise ValueError(f"parameter {name}{wrong.where} is {wrong.value!r}, expected {wrong.expected} as in "
+                                   f"{name} = {default!r}: {_how_to_write(name, default)}")
 
 def _unknown_parameter(name, known):
     near = difflib.get_close_matches(name, known, n=1, cutoff=.5)
     return f"this template has no parameter {name!r}" + (f", did you mean {near[0]!r}?" if near else
                                                          f", only {', '.join(known)}")
 
-def _kinds_of(default): # what fits beside a default, best first; (): anything does
-    if isinstance(default, bool): return (bool,)
-    if isinstance(default, (int, float)): return (type(default), int, float)
-    return (type(default),) if isinstance(default, (str, list, dict)) else ()
+def _hint_of(default, optional): # what fits where a default stands, as an annotation
+    if isinstance(default, list):
+        kinds = {_hint_of(entry, optional) for entry in default}
+        hint = list[kinds.pop()] if len(kinds) == 1 else list
+    elif isinstance(default, (int, float)) and not isinstance(default, bool): hint = float
+    else: hint = type(default) if isinstance(default, (bool, str, dict)) else Any
+    return Optional[hint] if optional else hint
 
 def _how_to_write(name, default):
     if isinstance(default, bool): return f"write -p {name} True or -p {name} False"
