@@ -47,7 +47,9 @@ def metric_columns(
     names = row.get("metrics") if isinstance(row.get("metrics"), (list, tuple)) else []
     columns = {name: f"{score}_{name}" if score else name for name in names}
     found = {name: column for name, column in columns.items() if pd.notna(row.get(column))}
-    return {row.get("metric"): score or "score"} if len(found) < 2 else found
+    if len(found) > 1: return found
+    if (score or "score") not in row: raise ValueError(f"score is {score!r}, expected a column of the frame: {', '.join(map(str, row.index))}")
+    return {row.get("metric"): score or "score"}
 
 def result_names(
     rows: pd.DataFrame, # columns task, metric

@@ -25,7 +25,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from . import __version__
-from .anatomy import layout_of, longest_input, mean_pooling, reads_mean, task_head_names
+from .anatomy import Transformer, layout_of, longest_input, mean_pooling, reads_mean, task_head_names
 from .checks import AnyPath, Count, Name, Seed, Word, at_least, below, checked, is_file, over, within
 from .compaction import quiet
 from .masking import Mask, check_mask, masked
@@ -105,7 +105,7 @@ def head_dropout(
 
 @checked
 def set_head_dropout(
-    model: nn.Module, # an encoder under a classification head
+    model: Transformer, # an encoder under a classification head
     p: Annotated[float, within(0, 1)],
 ):
     "Set the dropout in front of the classifier, and no other. Raises ValueError for a model without one."
