@@ -1004,7 +1004,7 @@ def join_parts(
 # %% ../nbs/14_tasks.ipynb #92ad2481
 @checked
 def load_task(
-    name: str, # a key of TASKS; with text=, any name for data of your own
+    name: Annotated[str, "data of your own goes to train=, and gets any name"], # a key of TASKS; with text=, any name
     *,
     data_dir: AnyPath | None = None, # folder of <task>/<split>.parquet; None: the hub
     train=None, validation=None, test=None, # your own: file, Dataset, data frame, list of dicts, Arrow table;
