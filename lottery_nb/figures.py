@@ -229,7 +229,7 @@ def results(
 # %% ../nbs/54_figures.ipynb #56d2f048
 @checked
 def spread(
-    values: Annotated[Any, array("n")], # numbers, one per seed
+    values: Annotated[Any, array("n", nan=True)], # numbers, one per seed
     digits: Annotated[int, within(0, 15)] = 1,
 ) -> str: # "mean ± sd", or the number alone if there is one seed
     "Write a mean with its standard deviation."
