@@ -129,7 +129,7 @@ def _no_model(found: nn.Module) -> str:
     return (f"{name} is a transformers model with a PEFT adapter, and only plain ones are taken apart: pass "
         f"model.{how}()")
 
-Transformer = Annotated[nn.Module, Word("of transformers", unwrap)]
+Transformer = Annotated[nn.Module, Word("of transformers", lambda model: hasattr(getattr(model, "module", model), "config"))]
 
 @checked
 def layout_of(model_type: str) -> Layout:
