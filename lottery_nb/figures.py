@@ -373,7 +373,7 @@ def _draw_floors(ax, floors, width, layers):
 # %% ../nbs/54_figures.ipynb #fe81e8c0
 @checked
 def out_weighted_grid(
-    maps: Annotated[Mapping, filled], # task -> layer -> one of MATRICES -> bool (out, columns): `read_maps` of each task's run
+    maps: Mapping, # task -> layer -> one of MATRICES -> bool (out, columns): `read_maps` of each task's run
     lines: Annotated[int, within(1, 10_000)] = 96, # of pixels in a panel, at least three for each layer
     columns: Annotated[int, within(1, 10_000)] = 100, # pixels across a panel, at most
 ) -> plt.Figure:
