@@ -714,7 +714,7 @@ def tune_shared(
 def tuning_grid(
     config: TrainConfig,
     learning_rates: Iterable[Annotated[float, at_least(0)]] = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4),
-    head_dropouts: Iterable[Annotated[float, at_least(0), below(1)]] = (.05, .1, .2, .3),
+    head_dropouts: Iterable[Annotated[float, at_least(0), below(1)] | None] = (.05, .1, .2, .3),
 ) -> list[TrainConfig]:
     "All combinations of learning rate and dropout of the head (A.2.2)."
     both = product(learning_rates, head_dropouts)
