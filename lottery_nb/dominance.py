@@ -516,7 +516,7 @@ def show_tickets(
 # %% ../nbs/32_dominance.ipynb #6a6c335f
 @checked
 def matrix_table(
-    values: Mapping[str, object], # Matrix.name -> a number
+    values: Mapping[str, object] | pd.Series, # Matrix.name -> a number
     family: Name, # config.model_type
 ) -> pd.DataFrame: # one row per layer, one column per kind
     "Lay one number per matrix out by layer and kind. Raises ValueError for a name that is not the family's."
