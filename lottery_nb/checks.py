@@ -46,7 +46,7 @@ def has(
     *names: str, # columns of a frame, or keys of a dict
 ) -> Word:
     "What has to be in a frame or a dict."
-    missing = lambda value: [name for name in names if name not in value]
+    def missing(value): return [name for name in names if name not in value]
     return Word(f"with {', '.join(names)}", lambda value: not missing(value), lambda value: f"it has no {', '.join(missing(value))}")
 
 filled = Word("that is not empty", lambda value: bool(_bare(value)))

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../nbs/18_faults.ipynb #3d4f746a
-import hashlib, json, os, pickle, random, signal, subprocess, sys, time, uuid
+import hashlib, json, os, pickle, random, signal, subprocess, sys, tempfile, time, uuid
 from contextlib import contextmanager
 from pathlib import Path
 import pandas as pd, torch
@@ -30,12 +30,12 @@ class Driver(subprocess.Popen):
             raise ValueError(f"{call.__name__} belongs to this notebook, which no driver can import: give a function of a module")
         self.log = project_path(log)
         self.log.mkdir(parents=True, exist_ok=True)
-        orders = self.log / f"{uuid.uuid4().hex}.pickle"
-        orders.write_bytes(pickle.dumps((call, args, options)))
-        self.output = orders.with_suffix(".txt") # all that it prints
+        self.output = self.log / f"{uuid.uuid4().hex}.txt" # all that it prints
         told = json.dumps({"log": str(self.log), "heartbeat": heartbeat, "host": host})
-        with open(self.output, "w") as output:
-            super().__init__([sys.executable, "-m", "lottery_nb.faults", str(orders)], stdout=output,
+        with open(self.output, "w") as output, tempfile.TemporaryFile() as orders: # without a name: nobody else can write it
+            pickle.dump((call, args, options), orders)
+            orders.seek(0)
+            super().__init__([sys.executable, "-m", "lottery_nb.faults"], stdin=orders, stdout=output,
                              stderr=subprocess.STDOUT, env=os.environ | {"LOTTERY_DRIVER": told})
 
 # %% ../nbs/18_faults.ipynb #7f2d399d
@@ -67,7 +67,7 @@ if "LOTTERY_DRIVER" in os.environ: _follow(**json.loads(os.environ["LOTTERY_DRIV
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler) # a process in the background is born deaf to it
-    call, args, options = pickle.loads(Path(sys.argv[1]).read_bytes())
+    call, args, options = pickle.load(sys.stdin.buffer)
     call(*args, **options)
 
 # %% ../nbs/18_faults.ipynb #708e6d67

@@ -341,6 +341,7 @@ def choose_rate(
         rates = wider(means, best)
     return best
 
+# %% ../nbs/36_ticket_runs.ipynb #49db2c35
 @checked
 def over_seeds(
     run: Callable, # (rate, seed) -> folder of a finished training
