@@ -198,7 +198,8 @@ def adapt_all(
     out_dir: AnyPath, # one folder per finished run; existing ones are not run again
 ) -> pd.DataFrame: # one row per source, share and seed
     "Adapt every source on every share (Table 4). Raises ValueError before training."
-    labels, shares = [source.label for source in sources], list(shares)
+    labels = [source.label for source in sources]
+    shares = list(shares)
     choosing, seeds = list(choosing), list(seeds)
     if len(set(labels)) < len(labels) or not labels:
         raise ValueError(f"the sources are labelled {labels}: give one or more, each a label of its own")

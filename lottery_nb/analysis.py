@@ -62,7 +62,8 @@ def task_shares(
     def parts(kind):
         each = torch.stack([getattr(s, kind) / getattr(s, kind).mean() for s in scores.values()]).double().numpy()
         return each.mean(0), each / np.maximum(each.sum(0), np.finfo(float).tiny)
-    (heads, head_shares), (ffns, ffn_shares) = parts("heads"), parts("ffns")
+    heads, head_shares = parts("heads")
+    ffns, ffn_shares = parts("ffns")
     return TaskShares(list(scores), heads, ffns, head_shares, ffn_shares)
 
 # %% ../nbs/44_analysis.ipynb #847b1662
@@ -145,7 +146,8 @@ def paired_test(
 ) -> pd.Series: # difference, low, high, t, p, pairs, won, clusters that the interval counts, detectable
     "Compare two ways pair by pair: mean of a - b, its interval, a t-test. Raises ValueError."
     a, b = _check_pairs(a, b, interval)
-    d, clusters = a - b, _clusters(clusters, len(a))
+    d = a - b
+    clusters = _clusters(clusters, len(a))
     weights = 1 / np.bincount(clusters[0])[clusters[0]] / (clusters[0].max() + 1)
     difference = weights @ d
     ways = _errors(weights * (d - difference), clusters, np.abs([a, b]).max())
@@ -162,7 +164,8 @@ def holm(
 ) -> np.ndarray: # adjusted, in the same order
     "Correct p-values for their number (Holm): the chance of any false finding stays below the level."
     p = np.asarray(p, float)
-    order, n = np.argsort(p), int(np.isfinite(p).sum()) # NaN comes last
+    order = np.argsort(p)  # NaN comes last
+    n = int(np.isfinite(p).sum())
     found = np.full(len(p), np.nan)
     found[order[:n]] = np.minimum(1, np.maximum.accumulate(p[order[:n]] * np.arange(n, 0, -1)))
     return found
@@ -250,8 +253,10 @@ def mean_of_levels(
 ) -> pd.DataFrame: # one row per task and seed: tickets (their mean), full, difference; in points
     "Average a run's light tickets and put its full model beside them. Raises ValueError."
     _check_columns(frame, score=score)
-    cell, levels = ["task", "seed"], list(levels)
-    full, rows = frame[frame.kind == "full"], frame[(frame.kind == kind) & frame.level.isin(levels)]
+    cell = ["task", "seed"]
+    levels = list(levels)
+    full = frame[frame.kind == "full"]
+    rows = frame[(frame.kind == kind) & frame.level.isin(levels)]
     _check_once(full, cell)
     _check_once(rows, [*cell, "level"])
     tickets = rows.pivot(index=cell, columns="level", values=score).reindex(columns=levels)
@@ -277,7 +282,8 @@ def mcnemar(
     if a.shape != b.shape or a.ndim != 1 or not len(a) or not a.dtype == b.dtype == bool:
         raise ValueError(f"right answers are {a.dtype} {a.shape} and {b.dtype} {b.shape}, expected bool (n,) "
                          "of both: give predictions == labels")
-    only_a, differ = int((a & ~b).sum()), int((a != b).sum())
+    only_a = int((a & ~b).sum())
+    differ = int((a != b).sum())
     p = stats.binomtest(only_a, differ).pvalue if differ else 1.
     return pd.Series(dict(difference=a.mean() - b.mean(), p=p, examples=len(a), differ=differ))
 
@@ -302,7 +308,8 @@ def swap_test(
         swapped = both.copy()
         swapped[:, differ] = both[np.stack(runs), differ]
         return score(swapped[0]) - score(swapped[1])
-    p, runs = 1., np.stack([np.zeros_like(differ), np.ones_like(differ)])
+    p = 1.
+    runs = np.stack([np.zeros_like(differ), np.ones_like(differ)])
     if len(differ) > 1: # a single swap changes but the sign
         options = dict(permutation_type="samples", n_resamples=n, rng=seed)
         p = stats.permutation_test(runs, difference, **options).pvalue
@@ -345,7 +352,8 @@ def combined_p(
     p: Annotated[Any, array("n")], # (n,) two-sided p-values, above 0
 ) -> float: # two-sided
     "Put the p-values of several cells together, regarding who was ahead (Stouffer). Raises ValueError."
-    d, p = np.asarray(differences, float), np.asarray(p, float)
+    d = np.asarray(differences, float)
+    p = np.asarray(p, float)
     if d.shape != p.shape or d.ndim != 1 or not len(d) or not ((p > 0) & (p <= 1)).all():
         raise ValueError(f"differences are {d.shape}, p-values {p}: give one of each per cell, p above 0, "
                          "at most 1")
@@ -372,7 +380,8 @@ def bias_variance(
     labels: Annotated[Any, array("examples")], # (n,) class numbers; regression: numbers
 ) -> dict: # error, bias2, variance: means over examples, unbiased
     "Split the expected squared error of predictions into squared bias and variance (Figure 1). Raises ValueError."
-    p, y = np.asarray(probabilities, float), np.asarray(labels)
+    p = np.asarray(probabilities, float)
+    y = np.asarray(labels)
     if p.ndim != 3 or p.shape[1] != len(y): raise ValueError(f"predictions are {p.shape} for {len(y)} labels: give (runs, examples, classes)")
     if len(p) < 2: raise ValueError("there is one run: variance needs two or more, on other subsets or seeds")
     target = y[:, None].astype(float) if p.shape[2] == 1 else np.eye(p.shape[2])[y.astype(int)]

@@ -118,7 +118,8 @@ def unwrap(
     "Find the transformers model inside its wrappers. Raises ValueError when there is none."
     inner = model
     while not isinstance(inner, PreTrainedModel):
-        outer, inner = inner, getattr(inner, "_orig_mod", getattr(inner, "module", None))
+        outer = inner
+        inner = getattr(inner, "_orig_mod", getattr(inner, "module", None))
         if inner is None: raise ValueError(_no_model(outer))
     return inner
 
@@ -174,7 +175,8 @@ def anatomy(
 ) -> Anatomy:
     "Take an encoder apart. Raises ValueError for a model that is unknown, or whose heads are not its own."
     model = unwrap(model)
-    config, layout = model.config, layout_of(model.config.model_type)
+    config = model.config
+    layout = layout_of(model.config.model_type)
     if hasattr(model.base_model, "compaction"):
         raise ValueError("this model was cut by compact: masks and scores need the whole one, so compose masks "
             "(first & second) and cut that")
@@ -318,7 +320,8 @@ def check_plain(
     matrix: Matrix,
 ):
     "Raises ValueError for a matrix that is no nn.Linear of floating-point numbers."
-    module, weight = matrix.module, matrix.module.weight
+    module = matrix.module
+    weight = matrix.module.weight
     if type(module) is nn.Linear and type(weight) is nn.Parameter and weight.is_floating_point(): return
     kind = f"{type(module).__module__}.{type(module).__qualname__} with a {type(weight).__name__} of {weight.dtype}"
     raise ValueError(f"{matrix.name} is a {kind}, no plain nn.Linear of floating-point numbers: merge what was added "

@@ -242,7 +242,9 @@ def rule_of(
     hint: Any, # an annotation
 ) -> Callable | None: # value -> None or what is `Wrong`; None: anything fits
     "Read an annotation, once."
-    origin, args, says = get_origin(hint), get_args(hint), said(hint)
+    origin = get_origin(hint)
+    args = get_args(hint)
+    says = said(hint)
     if hint in (Any, object, Parameter.empty) or isinstance(hint, TypeVar): return None
     if origin is Annotated:
         words = [word for word in args[1:] if isinstance(word, Word)]
@@ -275,12 +277,17 @@ def checked(
     return _guarded(target, target.__qualname__)
 
 def _guarded(target, called):
-    places, names, rest, more = [], {}, None, None # rules by position, by name, of *rest and of **more
+    places = []
+    names = {}
+    rest = None  # the rule of *rest
+    more = None  # the rule of **more
     ready = False
     @wraps(target)
     def guarded(*args, **kwargs):
         nonlocal places, names, rest, more, ready
-        if not ready: (places, names, rest, more), ready = _rules(target), True
+        if not ready:
+            places, names, rest, more = _rules(target)
+            ready = True
         for (name, rule), value in zip(places, args):
             if rule is not None and (wrong := rule(value)) is not None: _refuse(called, name, wrong)
         for value in args[len(places):] if rest else ():
@@ -294,7 +301,10 @@ def _guarded(target, called):
 # %% ../nbs/01_checks.ipynb #ck00001a
 def _rules(target):
     hints = get_type_hints(unwrap(target), include_extras=True)
-    places, names, rest, more = [], {}, None, None
+    places = []
+    names = {}
+    rest = None
+    more = None
     for name, parameter in signature(target).parameters.items():
         rule = rule_of(hints.get(name, Any))
         if parameter.kind is Parameter.VAR_POSITIONAL: rest = rule and (name, rule)

@@ -62,7 +62,9 @@ class ColumnProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx, delta):
         picked, weight, columns, inputs = ctx.saved_tensors
-        flat, gx, gu = delta.reshape(len(columns), -1, delta.shape[-1]), None, None # (groups, n, out)
+        flat = delta.reshape(len(columns), -1, delta.shape[-1])  # (groups, n, out)
+        gx = None
+        gu = None
         if ctx.needs_input_grad[0]:
             gx = frozen_product(flat.flatten(0, 1), weight.to(delta.dtype).t())
             gx = gx.view(*flat.shape[:2], -1) # (groups, n, in)
@@ -86,7 +88,8 @@ def kept_by_autograd(
     model: nn.Module, # whose parameters do not count
 ) -> Iterator[Kept]: # its `.bytes`, after the forward pass
     "Count the bytes that autograd saves for the backward pass while this is open."
-    kept, own = Kept(), {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = Kept()
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     def pack(tensor):
         for part in (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,):
             storage = part.untyped_storage()
@@ -102,10 +105,13 @@ class ColumnLinear(nn.Linear):
         places: Sequence[tuple[Matrix, int]], # matrices inside `linear`, and their dimensions
     ):
         nn.Module.__init__(self)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.weight, self.bias = linear.weight, linear.bias
+        self.in_features = linear.in_features
+        self.out_features = linear.out_features
+        self.weight = linear.weight
+        self.bias = linear.bias
         self.places = sorted([(m.name, j, m.rows) for m, j in places], key=lambda p: p[1] == self.in_features)
-        height, integers = places[0][0].out_features, dict(dtype=torch.long, device=linear.weight.device)
+        height = places[0][0].out_features
+        integers = dict(dtype=torch.long, device=linear.weight.device)
         start = torch.zeros(len(places), height, device=linear.weight.device) # (rows, height)
         self.columns = nn.Parameter(start.to(torch.promote_types(linear.weight.dtype, torch.float32)))
         inputs = [j for _, j, _ in self.places if j < self.in_features]
@@ -120,7 +126,8 @@ class ColumnLinear(nn.Linear):
 
     def forward(self, x):
         columns = self.spread(self.columns[None] if self.mix is None else self.mixed(x))
-        kind, dtype = x.device.type, x.dtype
+        kind = x.device.type
+        dtype = x.dtype
         if torch.is_autocast_enabled(kind): dtype = torch.get_autocast_dtype(kind)
         return ColumnProduct.apply(x.to(dtype), self.weight, self.bias, columns.to(dtype), self.inputs)
 
@@ -170,7 +177,8 @@ def _task_weights(model) -> TaskWeights: # of the active task
 
 # %% ../nbs/34_column_tuning.ipynb #177e534d
 def _install(model, ticket: DominantTicket, head: Sequence[str], task: str):
-    matrices, modules = check_ticket(model, ticket), {}
+    matrices = check_ticket(model, ticket)
+    modules = {}
     if not matrices: raise ValueError("this ticket is empty, nothing would train: take a smaller sigma")
     for name, matrix in matrices.items():
         modules.setdefault(matrix.module, []).extend((matrix, j) for j in ticket.dims[name])
@@ -213,7 +221,8 @@ def merge_columns(
         for row, (_, j, rows) in zip(module.columns, module.places):
             target = module.bias if j == module.in_features else module.weight[:, j]
             target[rows or slice(None)] += row.to(target)
-        linear.weight, linear.bias = module.weight, module.bias
+        linear.weight = module.weight
+        linear.bias = module.bias
         inner.set_submodule(path, linear)
     del inner.column_tuning
     inner.requires_grad_(True)
@@ -258,7 +267,8 @@ def save_columns(
 ) -> None:
     "Write the active task's columns and head. Raises ValueError for an untuned model, or NaN, OSError."
     inner, tuning = unwrap(model), tuning_of(model)
-    task, ticket = _task_weights(inner), tuning.ticket
+    task = _task_weights(inner)
+    ticket = tuning.ticket
     tensors = {f"head/{name}": task.weights[name] for name in tuning.head}
     modules = column_modules(inner).values()
     rows = {(name, j): row for m in modules for row, (name, j, _) in zip(m.columns, m.places)}
@@ -280,7 +290,8 @@ def set_task(
     inner, tuning = unwrap(model), tuning_of(model)
     if name not in tuning.tasks:
         raise ValueError(f"no task {name!r} is held, only {', '.join(tuning.tasks)}: load_columns adds one")
-    task, device = tuning.tasks[name], next(inner.parameters()).device
+    task = tuning.tasks[name]
+    device = next(inner.parameters()).device
     tied = _tied_names(inner)
     for path, p in task.weights.items():
         p.data = p.data.to(device)
@@ -289,7 +300,9 @@ def set_task(
             setattr(inner.get_submodule(owner), leaf, p)
     inner.config.id2label = dict(enumerate(task.names))
     inner.config.label2id = {n: i for i, n in enumerate(task.names)}
-    inner.config.problem_type, inner.num_labels, tuning.task = task.problem_type, len(task.names), name
+    inner.config.problem_type = task.problem_type
+    inner.num_labels = len(task.names)
+    tuning.task = name
     return model
 
 def _tied_names(model) -> dict[str, list[str]]: # a parameter's first name -> all its names, outside the base model
@@ -323,7 +336,8 @@ def _check_columns(model, file: tuple, head: Sequence[str], path: os.PathLike): 
 
 def _misfits(model, file: tuple, head: Sequence[str]) -> str | None: # the first tensor that does not fit
     about, tensors, ticket = file
-    before, n = len(model.config.id2label), len(about["labels"])
+    before = len(model.config.id2label)
+    n = len(about["labels"])
     fits = {f"columns/{name}": [(len(ticket.dims[name]), m.out_features)] for name, m in check_ticket(model, ticket).items()}
     shapes = {f"head/{name}": model.get_parameter(name).shape for name in head}
     fits |= {name: [shape, (n, *shape[1:])] for name, shape in shapes.items()} # of its own labels
@@ -371,7 +385,9 @@ class MixedHead(nn.Module):
     "A part of the head with parameters of its own for each example."
     def __init__(self, owner: nn.Module, weights: Sequence[dict[str, torch.Tensor]], ids: torch.Tensor):
         super().__init__()
-        self.owner, self.weights, self.ids = owner, weights, ids
+        self.owner = owner
+        self.weights = weights
+        self.ids = ids
 
     def forward(self, x): # (examples, …)
         rows = {i: (self.ids == i).nonzero()[:, 0] for i in self.ids.unique().tolist()}
@@ -403,8 +419,10 @@ def mixed_tasks(
     task_ids: Sequence[int | str] | torch.Tensor, # each example's task: its name, or its index in held_tasks
 ) -> Iterator[nn.Module]:
     "Give each example its own task. Raises ValueError for a task not held, or inputs without a batch."
-    inner, ids = unwrap(model), _task_ids(unwrap(model), task_ids)
-    tuning, heads = tuning_of(inner), {path: inner.get_submodule(path) for path in head_modules(inner)}
+    inner = unwrap(model)
+    ids = _task_ids(unwrap(model), task_ids)
+    tuning = tuning_of(inner)
+    heads = {path: inner.get_submodule(path) for path in head_modules(inner)}
     held = [task.weights for task in tuning.tasks.values()]
     for weights in held:
         for p in weights.values(): p.data = p.data.to(ids.device)
@@ -427,8 +445,10 @@ def lora_factors(
     module: ColumnLinear,
 ) -> dict[str, torch.Tensor]: # lora_A.weight (r, in), lora_B.weight (out, r), and lora_B.bias (out,)
     "A column update as B A; of rank one, and zero, where only the bias trains."
-    columns, k = module.spread(module.columns.detach()[None])[0], len(module.inputs) # (rows, out)
-    A, B = columns.new_zeros(max(k, 1), module.in_features), columns.new_zeros(module.out_features, max(k, 1))
+    columns = module.spread(module.columns.detach()[None])[0]  # (rows, out)
+    k = len(module.inputs)
+    A = columns.new_zeros(max(k, 1), module.in_features)
+    B = columns.new_zeros(module.out_features, max(k, 1))
     A[torch.arange(k), module.inputs], B[:, :k] = 1., columns[:k].t()
     factors = {"lora_A.weight": A, "lora_B.weight": B, "lora_B.bias": columns[k:].sum(0)}
     return {name: t.cpu().contiguous() for name, t in factors.items()}

@@ -61,7 +61,8 @@ class OutputBias(nn.Module):
     "Stands for an output projection that has lost all its inputs: its bias."
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        self.out_features, self.bias = linear.out_features, linear.bias
+        self.out_features = linear.out_features
+        self.bias = linear.bias
     def forward(self, x): # (..., 0)
         bias = x.new_zeros(self.out_features) if self.bias is None else self.bias
         return bias.expand(*x.shape[:-1], self.out_features)
@@ -114,7 +115,9 @@ def cut_heads(
     beside: Beside, # of the family
 ):
     "Cut the rows of query, key and value, and the columns of the output projection."
-    rows, n, places = kept_rows(heads, head_dim), int(heads.sum()), {}
+    rows = kept_rows(heads, head_dim)
+    n = int(heads.sum())
+    places = {}
     for m in (layer.query, layer.key, layer.value):
         places.setdefault(m.module, []).append(rows + (m.rows.start if m.rows else 0))
     for linear, parts in places.items(): shrink(linear, rows=torch.cat(parts).sort().values)
@@ -135,7 +138,9 @@ def drop_heads(
     beside: Beside, # of the family
 ):
     "Take the attention away, except for the bias of its output projection."
-    path, out, left = _block(layout.query), layout.attention_output, OutputBias(layer.attention_output.module)
+    path = _block(layout.query)
+    out = layout.attention_output
+    left = OutputBias(layer.attention_output.module)
     if out.startswith(path + "."):
         behind = {name: module.get_submodule(f"{path}.{name}") for name in beside.behind}
         module.set_submodule(path, NoHeads({out.removeprefix(path + "."): left} | behind))
@@ -178,7 +183,9 @@ def cut(
     mask: Mask, # True = kept
 ):
     "Cut what a mask prunes, layer by layer, and remember it."
-    parts, layout, about = anatomy(model), layout_of(model.config.model_type), architecture(model)
+    parts = anatomy(model)
+    layout = layout_of(model.config.model_type)
+    about = architecture(model)
     beside = BESIDE.get(parts.family, Beside())
     for i, (layer, heads, ffn) in enumerate(zip(parts.layers, mask.heads, mask.ffns)):
         module = parts.base.get_submodule(f"{layout.layers}.{i}")
@@ -263,7 +270,8 @@ def compact(
 @contextmanager
 def quiet() -> Iterator[None]:
     "Silence transformers' loading reports and bars."
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    level = hf_logging.get_verbosity()
+    bars = hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error(); hf_logging.disable_progress_bar()
     try: yield
     finally:
@@ -283,7 +291,8 @@ def describe_compaction(
     before, after = unwrap(before), unwrap(after)
     if batch is None: batch = tiny_batch(before, 8, min(128, before.config.max_position_embeddings - 4))
     batch = {k: v.to(before.device) for k, v in batch.items()} # - 4: RoBERTa counts positions from 2
-    models, times = {"before": before, "after": after}, {"before": [], "after": []}
+    models = {"before": before, "after": after}
+    times = {"before": [], "after": []}
     for _ in range(runs + 1): # the first is a warm-up
         for name, model in models.items(): times[name].append(_milliseconds(model, batch))
     rows = {name: _size(model) | dict(FLOPs=count_flops(model, batch)) for name, model in models.items()}
@@ -369,7 +378,8 @@ def read_manifest(
     folder: AnyPath, # from `save_compact`
 ) -> tuple[Mask, dict]: # and what `write_manifest` wrote
     "Check every file of a folder. Raises ValueError for one that is missing, truncated, altered or foreign."
-    again, folder = "copy or download the whole folder again", Path(folder)
+    again = "copy or download the whole folder again"
+    folder = Path(folder)
     about, mask = read_tensors(folder/MANIFEST, COMPACT_FORMAT, "compact model", again, _manifest)
     for name, wanted in about["files"].items():
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is missing: {again}")
@@ -536,7 +546,8 @@ def check_onnx(
     tolerance: Annotated[float, over(0)] = 1e-4, # largest difference, relative where outputs exceed 1
 ):
     "Raises RuntimeError when onnxruntime computes something else."
-    found, size = run_onnx(path, batch), " x ".join(map(str, batch["input_ids"].shape))
+    found = run_onnx(path, batch)
+    size = " x ".join(map(str, batch["input_ids"].shape))
     for name, wanted in outputs_of(model, batch).items():
         gap = ((found[name] - wanted).abs().max() / wanted.abs().max().clamp(min=1)).item()
         if not gap < tolerance:

@@ -55,7 +55,8 @@ def weight_delta(
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: another model, bare or not, or a snapshot
 ) -> dict[str, torch.Tensor]: # Matrix.name -> θ - θ₀, (out, columns)
     "How far each matrix moved (section 3.2). Raises ValueError for another reference, and for NaN."
-    starts, delta = {id(p): start.to(p) for p, start in backbone_pairs(model, reference).values()}, {}
+    starts = {id(p): start.to(p) for p, start in backbone_pairs(model, reference).values()}
+    delta = {}
     moved = lambda p: None if p is None else p.detach() - starts[id(p)]
     for m in anatomy(model).matrices():
         delta[m.name] = with_bias(m, moved(m.module.weight), moved(m.module.bias))
@@ -137,7 +138,8 @@ def check_ticket(
     ticket: DominantTicket,
 ) -> dict[str, Matrix]: # the matrices that have columns in the ticket, by name
     "Find a ticket's matrices in a model. Raises ValueError naming what does not fit."
-    found, matrices = ticket_architecture(model), {m.name: m for m in anatomy(model).matrices()}
+    found = ticket_architecture(model)
+    matrices = {m.name: m for m in anatomy(model).matrices()}
     wrong = [f"{k} {v} (this model: {found.get(k)})" for k, v in ticket.architecture.items()
         if found.get(k) != v]
     if wrong:
@@ -200,7 +202,8 @@ _FIELDS = {"names": list[str], "architecture": ARCHITECTURE, "about": dict, "ver
 def _dominant_ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> DominantTicket: # what a file holds
     check_fields(about, _FIELDS)
     check_tensors(tensors, {"dims": (int, "n"), "counts": (int, "m")})
-    names, counts = about.pop("names"), tensors["counts"].tolist()
+    names = about.pop("names")
+    counts = tensors["counts"].tolist()
     if len({*names}) < len(names) or len(names) != len(counts):
         raise ValueError(f"it names {len({*names})} matrices, and counts the columns of {len(counts)}")
     if min(counts, default=0) < 0 or sum(counts) != len(tensors["dims"]):
@@ -231,7 +234,8 @@ def load(
     if model is not None: check_ticket(model, ticket)
     return ticket
 
-DominantTicket.save, DominantTicket.load = save, staticmethod(load)
+DominantTicket.save = save
+DominantTicket.load = staticmethod(load)
 
 # %% ../nbs/32_dominance.ipynb #dcbe9557
 @checked
@@ -247,7 +251,8 @@ def random_ticket(
         check_ticket(model, like)
         counts = {name: len(dims) for name, dims in like.dims.items()}
     else: counts = dict.fromkeys(matrices, like)
-    generator, dims = torch.Generator().manual_seed(seed), {}
+    generator = torch.Generator().manual_seed(seed)
+    dims = {}
     for name, k in counts.items():
         n = n_columns(matrices[name])
         if k > n: raise ValueError(f"{name} has {n} columns, so {k} cannot be drawn: use a smaller k")
@@ -274,7 +279,8 @@ def random_weights(
     seed: Seed = 0,
 ) -> dict[str, torch.Tensor]: # Matrix.name -> bool (out, columns), True = trained
     "Choose single weights uniformly (section 5.1). Raises ValueError for a bad share."
-    generator, chosen = torch.Generator().manual_seed(seed), {}
+    generator = torch.Generator().manual_seed(seed)
+    chosen = {}
     for m in anatomy(model).matrices():
         n = m.out_features * n_columns(m)
         chosen[m.name] = torch.zeros(n, dtype=torch.bool)
@@ -289,7 +295,8 @@ def gradient_masks(
     weights: Mapping[str, torch.Tensor], # Matrix.name -> bool (out, columns)
 ) -> dict[nn.Parameter, torch.Tensor]: # weights and biases -> bool, shaped like them
     "Lay masks over the parameters that hold the matrices. Raises ValueError for one that does not fit."
-    matrices, masks = {m.name: m for m in anatomy(model).matrices()}, {}
+    matrices = {m.name: m for m in anatomy(model).matrices()}
+    masks = {}
     for name, mask in weights.items():
         if name not in matrices:
             raise ValueError(f"the model has no matrix {name}, its first one is {next(iter(matrices))}")
@@ -310,7 +317,9 @@ class TrainWeights(TrainerCallback):
     @checked
     def __init__(self,
         weights: Mapping[str, torch.Tensor], # Matrix.name -> bool (out, columns), True = trained
-    ): self.weights, self.hooks = weights, []
+    ):
+        self.weights = weights
+        self.hooks = []
 
     @property
     def identity(self) -> dict: return {"weights": sha256_of("", {name: t.cpu() for name, t in self.weights.items()})}
@@ -412,7 +421,8 @@ def dimension_table(
     ticket: DominantTicket,
 ) -> pd.DataFrame: # one row per layer; columns (kind, rank); Int64, <NA> where there is none
     "Lay a ticket out as the paper's Table 1. Raises ValueError where its family is not known."
-    width, rows = max(map(len, ticket.dims.values())), {}
+    width = max(map(len, ticket.dims.values()))
+    rows = {}
     for kind, part in by_kind(ticket).items():
         for name, dims in part.dims.items():
             row = rows.setdefault(place_of(name, ticket.architecture["family"])[0], {})
@@ -454,7 +464,8 @@ def show_dimensions(
     n: Count = 7, # dimensions in colour, at most
 ) -> Styler: # to be shown in a notebook
     "The table of dimensions with the popular ones in colour (Table 1)."
-    table, popular = dimension_table(ticket), popular_dims(ticket, n)
+    table = dimension_table(ticket)
+    popular = popular_dims(ticket, n)
     colours = dict(zip(popular, sns.color_palette("pastel", len(popular)).as_hex()))
     def paint(column):
         reads = [None if pd.isna(j) else input_of(ticket, column.name[0], j) for j in column]
@@ -557,22 +568,29 @@ INPUT_STATISTICS = ("mean_input", "absolute_input")
 
 class _InputSums:
     "What modules read, added up over real tokens in float64: a forward pre-hook for all of them."
-    def __init__(self): self.sums, self.tokens = {}, 0 # module -> (2, in_features): of x, of abs(x)
+    def __init__(self):
+        self.sums = {}  # module -> (2, in_features): of x, of abs(x)
+        self.tokens = 0
 
     def start(self,
         real: torch.Tensor, # bool (B, T), False at padding
     ):
         "Begin a batch."
-        self.real, self.read, self.tokens = real, Counter(), self.tokens + int(real.sum())
+        self.real = real
+        self.read = Counter()
+        self.tokens += int(real.sum())
 
     def __call__(self, module, args):
-        x, (rows, length), start = args[0], self.real.shape, self.read[module] # x: (B, T or a chunk of it, in)
+        x = args[0]  # (B, T or a chunk of it, in)
+        rows, length = self.real.shape
+        start = self.read[module]
         if start == length: return # DeBERTa's projections read relative positions after the tokens
         end = start + x.shape[-2]
         if x.ndim != 3 or len(x) != rows or end > length:
             raise ValueError(f"a matrix reads {tuple(x.shape)} where the tokens are {rows} x {length}: "
                 "give the encoder padded batches, attention 'sdpa' or 'eager'")
-        self.read[module], x = end, x[self.real[:, start:end]] # (real tokens, in)
+        self.read[module] = end
+        x = x[self.real[:, start:end]]  # (real tokens, in)
         found = torch.stack([x.sum(0, dtype=torch.float64), x.abs().sum(0, dtype=torch.float64)])
         self.sums[module] = self.sums.get(module, 0) + found
 
@@ -580,7 +598,8 @@ class _InputSums:
 @contextmanager
 def _reading(parts: Anatomy):
     "Dropout off, and a hook on every matrix; undone afterwards."
-    sums, modes = _InputSums(), [(m, m.training) for m in parts.base.modules()]
+    sums = _InputSums()
+    modes = [(m, m.training) for m in parts.base.modules()]
     modules = {m.module: None for m in parts.matrices()} # a fused one once
     hooks = [module.register_forward_pre_hook(sums) for module in modules]
     try:
@@ -653,9 +672,11 @@ def task_inputs(
     "Take some training rows of a task as model inputs. Raises ValueError where it has none."
     if task.train is None:
         raise ValueError(f"{task.name} has no training rows: load it with some, or give batches")
-    encoded, n = task.encode(model.lottery.tokenizer, max_length), min(len(task.train), batch_size * n_batches)
+    encoded = task.encode(model.lottery.tokenizer, max_length)
+    n = min(len(task.train), batch_size * n_batches)
     inputs = [name for name in encoded.train.column_names if name not in ("labels", "length")]
-    rows, chosen = encoded.train.select_columns(inputs), train_rows(len(task.train), n, seed).tolist()
+    rows = encoded.train.select_columns(inputs)
+    chosen = train_rows(len(task.train), n, seed).tolist()
     starts = range(0, n, batch_size)
     return (encoded.collator([rows[j] for j in chosen[i:i + batch_size]]) for i in starts)
 
@@ -688,7 +709,9 @@ def _from_gradients(model, task, k, statistic, options):
     return rank_gradients(matrix_gradients(model, mean_gradients(batches)), k, statistic)
 
 def _from_inputs(model, task, k, statistic, options):
-    if isinstance(task, Task): task, options = task_inputs(model, task, **options), {}
+    if isinstance(task, Task):
+        task = task_inputs(model, task, **options)
+        options = {}
     if options: raise ValueError(f"{', '.join(options)} belongs to a Task: cut batches as they should be")
     found = input_statistics(model, task)
     other = found[INPUT_STATISTICS[1 - INPUT_STATISTICS.index(statistic)]]

@@ -54,7 +54,8 @@ def _watch(log: Path):
     def noted_folder(out_dir, key):
         with folder(out_dir, key) as new: yield new
         _note(log, "run written", key)
-    Trainer.train, records.record_folder = noted_train, noted_folder
+    Trainer.train = noted_train
+    records.record_folder = noted_folder
 
 def _follow(log, heartbeat, host): # before any other chapter is imported
     _watch(Path(log))

@@ -123,7 +123,8 @@ def _draw_transition(ax, frame, score, metric):
     ax.set_title(frame.task.iloc[0], fontweight="bold")
 
 def _panels(n, height=4.6): # inches
-    columns, rows = min(n, 3), -(-n // 3)
+    columns = min(n, 3)
+    rows = -(-n // 3)
     size = {"figsize": (6.4 * columns, height * rows), "layout": "constrained"}
     panels = plt.subplots(rows, columns, squeeze=False, **size)[1].flatten()
     for panel in panels[n:]: panel.set_visible(False)
@@ -190,9 +191,12 @@ def size_figure(
     check_frame(frame, ("model", "train_size"))
     if frame.task.nunique() > 1:
         raise ValueError(f"a figure holds one task, the rows are of {list(frame.task.unique())}: filter them")
-    gains, models = ticket_gains(frame), list(frame.model.unique())
-    kinds, sizes = [kind for kind in KINDS if (gains.kind == kind).any()], sorted(frame.train_size.unique())
-    colours, metrics = dict(zip(sizes, sns.color_palette("flare", len(sizes)))), list(gains.metric.unique())
+    gains = ticket_gains(frame)
+    models = list(frame.model.unique())
+    kinds = [kind for kind in KINDS if (gains.kind == kind).any()]
+    sizes = sorted(frame.train_size.unique())
+    colours = dict(zip(sizes, sns.color_palette("flare", len(sizes))))
+    metrics = list(gains.metric.unique())
     shape = dict(figsize=(5.4 * len(models), 4.2 * len(metrics)), squeeze=False, sharey="row", layout="constrained")
     fig, grid = plt.subplots(len(metrics), len(models), **shape)
     for (metric, model), ax in zip(product(metrics, models), grid.flatten()):
@@ -209,7 +213,8 @@ def result_lines(
     score: str | None = None, # a score's column, such as "rest"; None: every metric of the task
 ) -> list[dict]: # one per metric, scores from 0 to 1
     "Put a run's full model, super ticket and control side by side."
-    full, chosen = rows[rows.kind == "full"].iloc[0], best_rows(rows, "winning").iloc[0]
+    full = rows[rows.kind == "full"].iloc[0]
+    chosen = best_rows(rows, "winning").iloc[0]
     tries = best_rows(rows, "restart").iloc[0] if (rows.kind == "restart").any() else {}
     same = {"task": full.task, **{name: chosen[name] for name in ("seed", "level", "weight_remaining")}}
     return [{**same, "metric": metric, "full": full[name], "super": chosen[name],
@@ -247,7 +252,8 @@ def results_table(
     score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> pd.DataFrame: # one row per task and metric, and the task average; points and percent, mean ± sd
     "Sum up full model, super ticket and control over seeds in the form of Table 1. Raises ValueError."
-    lines, numbers = results(frame, score), list(HEADINGS)
+    lines = results(frame, score)
+    numbers = list(HEADINGS)
     lines[[name for name in numbers if name != "level"]] *= 100
     table = lines.groupby(["task", "metric"], sort=False)[numbers].agg(spread)
     if lines.task.nunique() > 1: # a task's metrics are averaged first, as in the paper
@@ -341,7 +347,8 @@ def out_weighted_figure(
     fig, grid = plt.subplots(2, 3, figsize=(11, 4.2), dpi=80, layout="constrained")
     shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
     for ax, kind in zip(grid.flatten(), MATRICES):
-        pixels, (height, width) = pooled(maps[kind]), maps[kind].shape
+        pixels = pooled(maps[kind])
+        height, width = maps[kind].shape
         ax.imshow(pixels, aspect="auto", cmap=shades, vmin=0, vmax=max(pixels.max(), 1e-9),
                   interpolation="nearest", extent=(-.5, width - .5, height - .5, -.5))
         ax.set(title=f"{kind}: {100 * np.mean(maps[kind]):.2g} % out-weighted", xlabel="input dimension, bias last",
@@ -356,13 +363,15 @@ def _floors(
     columns: int, # pixels, at most
 ) -> dict: # one of MATRICES -> float (layers, lines of a floor, columns)
     "Shrink the maps of a task, one layer at a time."
-    kinds, high = {}, max(3, lines // len(layers))
+    kinds = {}
+    high = max(3, lines // len(layers))
     for layer in sorted(layers):
         for kind, mask in layers[layer].items(): kinds.setdefault(kind, []).append(pooled(mask, high, columns))
     return {kind: np.stack(kinds[kind]) for kind in MATRICES if kind in kinds}
 
 def _draw_floors(ax, floors, width, layers):
-    n, shades = len(layers), sns.light_palette(PALETTE["winning"], as_cmap=True)
+    n = len(layers)
+    shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
     image = ax.imshow(np.sqrt(np.concatenate(floors)), aspect="auto", cmap=shades, vmin=0, vmax=1,
                       interpolation="nearest", extent=(-.5, width - .5, n - .5, -.5))
     ax.hlines(np.arange(n - 1) + .5, -.5, width - .5, color="black", linewidth=.4)
@@ -410,7 +419,8 @@ def method_looks(
     "One colour for a family of methods, another dash for each member."
     families = {label: label.lower().split("-")[0].split(" ")[0] for label in labels}
     colours = {label: METHOD_COLOURS.get(family, "black") for label, family in families.items()}
-    dashes, seen = ["", (4, 1.5), (1, 1), (3, 1, 1, 1)], {}
+    dashes = ["", (4, 1.5), (1, 1), (3, 1, 1, 1)]
+    seen = {}
     for label, family in families.items(): seen.setdefault(family, []).append(label)
     return colours, {label: dashes[seen[family].index(label) % 4] for label, family in families.items()}
 
@@ -430,7 +440,8 @@ def convergence_figure(
     check_frame(curves, ("label", "task", "metric", "step", "loss", "train_score", "validation_score"))
     if curves.task.nunique() > 1:
         raise ValueError(f"a figure holds one task, the curves are of {list(curves.task.unique())}: filter them")
-    metric, points = metric_label(curves.metric.iloc[0]), curves.copy()
+    metric = metric_label(curves.metric.iloc[0])
+    points = curves.copy()
     points[["train_score", "validation_score"]] *= 100
     names = {"loss": "loss", "train_score": metric, "validation_score": metric}
     fig, panels = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
@@ -497,7 +508,8 @@ def adaptation_figure(
     check_frame(frame, ("source", "task", "metric", "train_size", "score"))
     if frame.task.nunique() > 1:
         raise ValueError(f"a figure holds one target, the rows are of {list(frame.task.unique())}: filter them")
-    points, labels = by_metric(frame), list(frame.source.unique())
+    points = by_metric(frame)
+    labels = list(frame.source.unique())
     panels = _panels(points.metric.nunique(), height=4.2)
     for ax, (metric, part) in zip(panels, points.groupby("metric", sort=False)):
         sns.lineplot(part, x="train_size", y="points", hue="source", style="source", hue_order=labels, style_order=labels,
@@ -551,7 +563,8 @@ def shares_figure(
     colours = sns.color_palette("colorblind", len(shares.tasks))
     fig, ax = plt.subplots(figsize=(.5 * heads + 3.4, .5 * layers + 1.1), layout="constrained")
     for i, j in np.ndindex(layers, heads + 1):
-        at, turn = (j + .5 * (j == heads), i), 360 * np.concatenate([[0], np.cumsum(slices[:, i, j])])
+        at = (j + .5 * (j == heads), i)
+        turn = 360 * np.concatenate([[0], np.cumsum(slices[:, i, j])])
         radius = .46 * np.sqrt(sizes[i, j] / sizes.max())
         for n, colour in enumerate(colours): ax.add_patch(Wedge(at, radius, 90 - turn[n + 1], 90 - turn[n], facecolor=colour, linewidth=0))
     ax.set(xlim=(-.6, heads + 1.1), ylim=(layers - .4, -.6), xticks=[*range(heads), heads + .5], xticklabels=[*range(heads), "FFN"],
@@ -605,9 +618,12 @@ def rate_figure(
 ) -> plt.Figure:
     "Draw scores against the learning rate, by method (behind Table 8). Raises ValueError."
     check_frame(frame, ("method", "task", "metric", "learning_rate", "seed", score or "score"))
-    points, methods, rates = by_metric(frame, score), list(frame.method.unique()), sorted(frame.learning_rate.unique())
+    points = by_metric(frame, score)
+    methods = list(frame.method.unique())
+    rates = sorted(frame.learning_rate.unique())
     parts = list(points.groupby(["task", "metric"], sort=False))
-    panels, looks = _panels(len(parts), height=4), dict(zip(methods, sns.color_palette("colorblind", len(methods))))
+    panels = _panels(len(parts), height=4)
+    looks = dict(zip(methods, sns.color_palette("colorblind", len(methods))))
     for ax, ((task, metric), part) in zip(panels, parts):
         sns.lineplot(part, x="learning_rate", y="points", hue="method", style="method", hue_order=methods, style_order=methods,
                      palette=looks, markers=True, markersize=8, errorbar="sd", err_kws={"alpha": .15}, ax=ax, legend=ax is panels[0])

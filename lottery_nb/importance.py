@@ -116,7 +116,8 @@ def _problem_type(config: PretrainedConfig, labels: torch.Tensor) -> str: # infe
 def _span_terms(outputs, batch: Mapping):
     logits = torch.stack([outputs.start_logits, outputs.end_logits], 1).float() # (B, 2, T)
     labels = torch.stack([batch["start_positions"].view(-1), batch["end_positions"].view(-1)], 1).clamp(min=0)
-    T, mask = logits.shape[-1], batch.get("attention_mask")
+    T = logits.shape[-1]
+    mask = batch.get("attention_mask")
     real = torch.ones_like(logits[:, 0], dtype=torch.bool) if mask is None else mask.bool() # (B, T)
     labelled = (labels < T) & real.gather(1, labels.clamp(max=T - 1))
     logits = logits.masked_fill(~real[:, None], -torch.inf)
@@ -138,7 +139,8 @@ def example_losses(
     return terms.sum(1) / labelled.sum(1).clamp(min=1), labelled.any(1)
 
 def _check_own_loss(outputs, pooled: torch.Tensor):
-    own, close = outputs.loss, torch.finfo(outputs.logits.dtype).eps ** .5
+    own = outputs.loss
+    close = torch.finfo(outputs.logits.dtype).eps ** .5
     if own is None or not own.isfinite() or not pooled.isfinite(): return
     if not torch.isclose(own.float(), pooled, rtol=close, atol=close):
         raise ValueError(f"the model's own loss is {own:.4g}, the mean over labelled positions {pooled:.4g}: "
@@ -156,7 +158,8 @@ def _units(derivatives: torch.Tensor, per: str, batch: Mapping, counted: torch.T
     return examples if per == "example" else examples.sum(0, keepdim=True)
 
 def _real_tokens(batch: Mapping, like: torch.Tensor) -> torch.Tensor: # bool (B, T), False for padding
-    mask, shape = batch.get("attention_mask"), like.shape[:2]
+    mask = batch.get("attention_mask")
+    shape = like.shape[:2]
     if mask is None: return torch.ones(shape, dtype=torch.bool, device=like.device)
     if (real := mask.bool().flatten(1)).shape != shape:
         raise ValueError(f"attention_mask is {tuple(mask.shape)}: to tell padding, make it {tuple(shape)}")
@@ -218,7 +221,9 @@ def _losses(model: nn.Module, batch: dict, i: int, n: int, example_loss: Callabl
         raise ValueError(f"batch {i} (counted from 0) has no labels, only {', '.join(batch)}: a score is the "
             "derivative of a loss, so give labels, or start_positions and end_positions")
     outputs = model(**batch, return_dict=True)
-    if example_loss: losses, counted = example_loss(outputs, batch), torch.ones(n, dtype=torch.bool)
+    if example_loss:
+        losses = example_loss(outputs, batch)
+        counted = torch.ones(n, dtype=torch.bool)
     else: losses, counted = example_losses(outputs, batch, model.config)
     if losses.shape != (n,):
         raise ValueError(f"batch {i} (counted from 0) has {n} examples, but losses {tuple(losses.shape)}")

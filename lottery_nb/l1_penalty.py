@@ -43,11 +43,14 @@ def backbone_pairs(
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: another model, bare or not, or a snapshot
 ) -> dict[str, tuple[nn.Parameter, torch.Tensor]]: # name -> (θ, θ₀)
     "Pair every backbone parameter with its value in θ₀. Raises ValueError for a reference that does not fit."
-    model, start = bare(model), reference if isinstance(reference, Mapping) else bare(reference).state_dict()
-    prefix, parameters = getattr(model, "base_model_prefix", "") + ".", dict(model.named_parameters())
+    model = bare(model)
+    start = reference if isinstance(reference, Mapping) else bare(reference).state_dict()
+    prefix = getattr(model, "base_model_prefix", "") + "."
+    parameters = dict(model.named_parameters())
     pairs = {}
     for name in pretrained_names(model, start):
-        here, there = parameters[name], start.get(name, start.get(name.removeprefix(prefix)))
+        here = parameters[name]
+        there = start.get(name, start.get(name.removeprefix(prefix)))
         if there is None:
             raise ValueError(f"the reference has no {name}: take it from the same model, before training")
         if here.shape != there.shape:
@@ -72,13 +75,16 @@ def blocks(
     "Cut tensors into groups of row blocks: all temporary copies are no larger than the largest tensor."
     largest = max((t.numel() for t in lists[0]), default=0)
     on_cpu = bool(lists[0]) and lists[0][0].device.type == "cpu"
-    budget, group, size = max(1, (min(largest, CACHE) if on_cpu else largest) // scratch), [], 0
+    budget = max(1, (min(largest, CACHE) if on_cpu else largest) // scratch)
+    group = []
+    size = 0
     for which, tensors in enumerate(zip(*lists)):
         rows = max(1, budget // max(1, tensors[0][:1].numel() if tensors[0].dim() else 1))
         for views in zip(*(t.split(rows) if t.dim() else (t,) for t in tensors)):
             if group and size + views[0].numel() > budget:
                 yield tuple(map(list, zip(*group)))
-                group, size = [], 0
+                group = []
+                size = 0
             group.append((which, *views))
             size += views[0].numel()
     if group: yield tuple(map(list, zip(*group)))
@@ -91,7 +97,9 @@ def add_subgradient(
 ):
     "Add λ·sign(θ − θ₀) to every gradient (equation 1)."
     pairs = [(p, start) for p, start in pairs if p.grad is not None]
-    thetas, starts, grads = [p for p, _ in pairs], [s for _, s in pairs], [p.grad for p, _ in pairs]
+    thetas = [p for p, _ in pairs]
+    starts = [s for _, s in pairs]
+    grads = [p.grad for p, _ in pairs]
     for _, theta, start, grad in blocks(thetas, starts, grads):
         sign = torch._foreach_sub(theta, start)
         torch._foreach_sign_(sign)
@@ -153,7 +161,8 @@ def shrink(
     lam: float, # λ
 ):
     "Soft-threshold θ − θ₀ by the step that a mean gradient of λ would make."
-    starts, key = {id(p): start for p, start in pairs}, statistic_of(optimizer)
+    starts = {id(p): start for p, start in pairs}
+    key = statistic_of(optimizer)
     for group in optimizer.param_groups:
         moved = [p for p in group["params"] if id(p) in starts and p.grad is not None
             and p in optimizer.state]
@@ -179,7 +188,10 @@ class L1Distance(TrainerCallback):
         lam: Annotated[float, over(0), "suggest_lambda(model, task) gives one"], # λ, above 0
         method: Literal[METHODS] = "subgradient", # or "proximal"
     ):
-        self.reference, self.lam, self.method, self.pairs = reference, lam, method, []
+        self.reference = reference
+        self.lam = lam
+        self.method = method
+        self.pairs = []
 
     @property
     def identity(self) -> dict: # plain values; `fine_tune` goes on from a checkpoint only if they are the same
@@ -274,8 +286,10 @@ def fit_head(
     label_std: Annotated[float, over(0)] = 1., # see `task_loss`
 ) -> nn.Module: # in eval mode
     "Fit the task head on frozen features."
-    head, features = head_parameters(model.eval(), pretrained), stack_outputs(model, batches)
-    optimizer, stack = torch.optim.Adam(head, lr=learning_rate), layer_stack(model)
+    head = head_parameters(model.eval(), pretrained)
+    features = stack_outputs(model, batches)
+    optimizer = torch.optim.Adam(head, lr=learning_rate)
+    stack = layer_stack(model)
     try:
         for batch, output in passes * features:
             stack.forward = lambda *args, output=output, **kwargs: output # the layers do not run
@@ -319,11 +333,14 @@ def probe(
     if hasattr(unwrap(model), "column_tuning"):
         raise ValueError("this model has tuned columns, gradients are taken at θ₀: use the pre-trained model")
     model = copy.deepcopy(model)
-    names, tokenizer = pretrained_names(model, {}), model.lottery.tokenizer
+    names = pretrained_names(model, {})
+    tokenizer = model.lottery.tokenizer
     rows = task.encode(tokenizer, max_length)
-    device, n = next(model.parameters()).device, batch_size * n_batches
+    device = next(model.parameters()).device
+    n = batch_size * n_batches
     chosen = train_rows(len(rows.train), min(len(rows.train), 2 * n), seed)
-    head_rows, own_rows = chosen[:len(chosen) // 2], chosen[len(chosen) // 2:]
+    head_rows = chosen[:len(chosen) // 2]
+    own_rows = chosen[len(chosen) // 2:]
     columns = rows.train.remove_columns("length")
     def cut(at):
         for k in range(0, len(at), batch_size):
@@ -340,7 +357,8 @@ def mean_gradients(
     gradients: Iterable[dict[str, torch.Tensor]], # of `probe`
 ) -> dict[str, torch.Tensor]: # name -> mean gradient
     "Average gradients over batches."
-    mean, n = {}, 0
+    mean = {}
+    n = 0
     for n, batch in enumerate(gradients, 1):
         for name, g in batch.items(): mean[name] = mean[name].add_(g) if name in mean else g.clone()
     return {name: g.div_(n) for name, g in mean.items()}

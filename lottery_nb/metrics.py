@@ -107,7 +107,8 @@ class GlueMetric(evaluate.Metric):
         num_labels: Count, # number of classes; 1: regression
         **kwargs, # as for evaluate.Metric
     ):
-        self.measures, self.num_labels = check_measures(measures, num_labels), num_labels
+        self.measures = check_measures(measures, num_labels)
+        self.num_labels = num_labels
         super().__init__(**{"keep_in_memory": True, "seed": 0} | kwargs)
 
     def _build_data_dir(self): return "" # nothing is written, so nothing is made
@@ -122,7 +123,8 @@ class GlueMetric(evaluate.Metric):
         evaluate.Metric.add_batch(self, predictions=predictions, references=references, **kwargs)
 
     def _compute(self, predictions, references):
-        p, y = np.array(predictions, float), np.array(references, float) # not evaluate's float32
+        p = np.array(predictions, float)
+        y = np.array(references, float)  # not evaluate's float32
         for values, role in (p, "predictions"), (y, "references"): check_values(values, role, self.num_labels)
         return {name: float(MEASURES[name](p, y)) for name in self.measures}
 

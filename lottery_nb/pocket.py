@@ -139,7 +139,9 @@ def read_lexicon():
     lexicon = Lexicon()
     def add(words, above=None, opposite=None):
         concept, *_ = words = words.split("=")
-        lexicon.words[concept], lexicon.above[concept], lexicon.opposite[concept] = words, above, opposite
+        lexicon.words[concept] = words
+        lexicon.above[concept] = above
+        lexicon.opposite[concept] = opposite
         return concept
     def add_pair(left, right):
         return [add(left, opposite=right.split("=")[0]), add(right, opposite=left.split("=")[0])]
@@ -297,13 +299,16 @@ def say(
     said = say_phrase(rng, subject, "no" if none else None)
     nots = ["not"] if negated and not none else []
     ending = say_ending(rng, clause)
-    if clause.place and rng.random() < .5: said, ending = said + ending, []
+    if clause.place and rng.random() < .5:
+        said = said + ending
+        ending = []
     if not clause.verb: return [*said, be(subject), *nots, word(rng, clause.adjective), *ending]
     target = say_phrase(rng, clause.object)
     if can_be_passive(clause) and rng.random() < passive:
         return [*target, be(clause.object), *nots, word(rng, clause.verb, participle), "by", *said, *ending]
     if nots and clause.object.quantifier == "some" and rng.random() < .3: # "chases no cat"
-        nots, target = [], say_phrase(rng, clause.object, "no")
+        nots = []
+        target = say_phrase(rng, clause.object, "no")
     verb = word(rng, clause.verb, third if not subject.plural and not nots else str)
     return [*said, *([do(subject), *nots] if nots else []), verb, *target, *ending]
 
@@ -511,7 +516,8 @@ def ask(rng, question, passive=.3):
     passive = can_be_passive(c) and rng.random() < passive
     who = hole and ("who" if asks_who(getattr(c, hole)) else "what")
     if not c.verb: return [be(c.subject), *say_phrase(rng, c.subject), word(rng, c.adjective), "?"]
-    subject, target = say_phrase(rng, c.subject), say_phrase(rng, c.object)
+    subject = say_phrase(rng, c.subject)
+    target = say_phrase(rng, c.object)
     if hole == "subject":
         if passive: return [who, be(c.object), *target, word(rng, c.verb, participle), "by", *ending, "?"]
         return [who, word(rng, c.verb, third), *target, *ending, "?"]
@@ -651,7 +657,8 @@ def sst2_row(rng):
     return dict(sentence=joined(review(rng, 1 if positive else -1)), label=int(positive))
 
 def mrpc_row(rng):
-    same, clause = rng.random() < .65, any_clause(rng, GLUE)
+    same = rng.random() < .65
+    clause = any_clause(rng, GLUE)
     other = clause if same else unlike(rng, clause, change_word, (2, 3))
     return dict(sentence1=joined(say(rng, clause)), sentence2=joined(say(rng, other)), label=int(same))
 
@@ -664,7 +671,8 @@ def stsb_row(rng):
     return texts | dict(label=min(5., max(0., score)))
 
 def qqp_row(rng):
-    same, question = rng.random() < .4, any_question(rng, any_clause(rng, GLUE, adjective=.15))
+    same = rng.random() < .4
+    question = any_question(rng, any_clause(rng, GLUE, adjective=.15))
     other = question
     while not same and same_question(question, other):
         other = replace(question, clause=replace(unlike(rng, question.clause), negated=False))
@@ -721,12 +729,16 @@ POCKET = {
     "scitail": PocketTask(scitail_row, 4000, INFERENCE[:2]),
 }
 POCKET_TASKS = tuple(POCKET)
-N_VALIDATION, N_TEST, NOISE = 2000, 500, .04
+N_VALIDATION = 2000
+N_TEST = 500
+NOISE = .04
 
 # %% ../nbs/12_pocket.ipynb #0aee7b66
 def draw_rows(task, split, n, seed, seen):
     "Examples of a split, none with texts that are in `seen`, which grows."
-    rng, rows, names = random.Random(f"pocket/{task}/{split}/{seed}"), [], POCKET[task].names
+    rng = random.Random(f"pocket/{task}/{split}/{seed}")
+    rows = []
+    names = POCKET[task].names
     make = mismatched_row if split.endswith("mismatched") else POCKET[task].row
     while len(rows) < n:
         row = make(rng)
@@ -753,7 +765,8 @@ def as_dataset(task, split, rows):
 @lru_cache(maxsize=32)
 def draw_splits(task, seed):
     "All splits of a task."
-    parts, seen = ("_matched", "_mismatched") if task == "mnli" else ("",), set()
+    parts = ("_matched", "_mismatched") if task == "mnli" else ("",)
+    seen = set()
     sizes = {"train": POCKET[task].train, **{f"validation{part}": N_VALIDATION for part in parts},
              **{f"test{part}": N_TEST for part in parts}}
     rows = {split: draw_rows(task, split, n, seed, seen) for split, n in sizes.items()}
@@ -787,7 +800,8 @@ def vocabulary() -> tuple:
 def pocket_tokenizer() -> PreTrainedTokenizerFast:
     "The word-level tokenizer: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, with token types 0 and 1."
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(vocabulary())}, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, SPECIAL.index(token)) for token in ("[CLS]", "[SEP]")])
@@ -809,7 +823,8 @@ def any_fact(rng):
 
 def any_row(rng, connected):
     "Two related sentences, sometimes with a connective."
-    label, where = rng.choice(INFERENCE), rng.choice((0, 1))
+    label = rng.choice(INFERENCE)
+    where = rng.choice((0, 1))
     said = [say(rng, clause) for clause in related(rng, label, place=.1)]
     if rng.random() < connected: said[where].insert(0, CONNECTIVES[label][where])
     return said
@@ -821,7 +836,8 @@ def any_text(
     connected: Annotated[float, within(0, 1)] = .6, # share of rows of sentences that have a connective
 ) -> tuple: # one or two strings
     "A sentence, or two that belong together."
-    kind, clause = rng.random(), any_clause(rng, place=.1)
+    kind = rng.random()
+    clause = any_clause(rng, place=.1)
     if kind < .07: said = [any_fact(rng)]
     elif kind < .12: said = [review(rng, rng.choice((-1, 1)))]
     elif kind < .17: said = [say(rng, clause)]

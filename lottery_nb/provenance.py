@@ -37,7 +37,8 @@ def written_whole(
     "Put a file or folder in place once it is whole. Raises ValueError where there is one, OSError for a full disk."
     path = Path(path)
     if new and path.exists(): raise ValueError(f"{path} exists: give a new path, or remove that one first")
-    room, above = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part"), [p for p in path.parents if not p.exists()]
+    room = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    above = [p for p in path.parents if not p.exists()]
     try:
         room.mkdir(parents=True)
         yield room / path.name
@@ -186,7 +187,8 @@ def read_tensors(
     if not path.is_file(): raise ValueError(f"no {what} file at {path}: check the path, or {remedy}")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged, or no {what} file ({error}): {remedy}") from None
     if (found := metadata.get("format")) != format:
@@ -212,7 +214,8 @@ _NO_JSON = ("", "{", "[" * 10_000, '{"a":' * 10_000, '{"seed": 1e999}', "\0") # 
 def _spoil(tree, draw: random.Random): # a JSON value with one thing changed, somewhere inside
     if not tree or not isinstance(tree, (dict, list)): return draw.choice(_JUNK)
     key = draw.choice(list(tree) if isinstance(tree, dict) else range(len(tree)))
-    changed, how = copy.copy(tree), draw.choice(("drop", "add", "replace", "inside", "inside"))
+    changed = copy.copy(tree)
+    how = draw.choice(("drop", "add", "replace", "inside", "inside"))
     if how == "drop": del changed[key]
     elif how == "add" and isinstance(tree, dict): changed[f"{key}x"] = draw.choice(_JUNK)
     else: changed[key] = _spoil(tree[key], draw) if how == "inside" else draw.choice(_JUNK)
@@ -225,7 +228,9 @@ def _spoil_tensor(t: torch.Tensor, draw: random.Random) -> torch.Tensor: # anoth
 
 def _spoil_bytes(content: bytes, draw: random.Random) -> bytes:
     for _ in range(draw.randint(1, 4)):
-        at, put, out = draw.randrange(len(content) + 1), draw.randint(0, 8), draw.randint(0, 8)
+        at = draw.randrange(len(content) + 1)
+        put = draw.randint(0, 8)
+        out = draw.randint(0, 8)
         content = content[:at] + draw.randbytes(put) + content[at + out:]
     return content
 
@@ -239,14 +244,16 @@ def tampered(
     seed: Seed, # another one spoils it otherwise
 ) -> bytes: # of another file
     "Spoil a file at random."
-    draw, content = random.Random(seed), Path(path).read_bytes()
+    draw = random.Random(seed)
+    content = Path(path).read_bytes()
     if how == "bytes": return _spoil_bytes(content, draw)
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
     if how == "header":
         text = json.dumps(_spoil(header, draw)).encode()
         return len(text).to_bytes(8, "little") + text + content[start:]
-    metadata, tensors = header["__metadata__"], load(content)
+    metadata = header["__metadata__"]
+    tensors = load(content)
     text = metadata["provenance"]
     if draw.random() < .5:
         name = draw.choice(sorted(tensors))
@@ -265,7 +272,8 @@ def reader_outcomes(
     "Count what a reader makes of spoiled files. Raises what it raises, unless it is a ValueError about the file."
     found = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        spoiled, again = Path(folder) / "spoiled", Path(folder) / "again"
+        spoiled = Path(folder) / "spoiled"
+        again = Path(folder) / "again"
         for seed, how in product(seeds, HOWS):
             spoiled.write_bytes(tampered(path, how, seed))
             try: write(read(spoiled), again) # what was read can be written

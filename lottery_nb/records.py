@@ -94,7 +94,8 @@ def folder_fingerprint(
     path: AnyPath, # a folder, or one file
 ) -> str: # 64 hexadecimal digits
     "Hash names and contents of the files under `path`, hidden ones left out. Raises ValueError without any."
-    path, digest = project_path(path), hashlib.sha256()
+    path = project_path(path)
+    digest = hashlib.sha256()
     files = {file.relative_to(path).as_posix(): file for file in (path, *path.rglob("*")) if file.is_file()}
     files = {name: file for name, file in files.items() if name == "." or not re.search(r"(^|/)\.", name)}
     if not files: raise ValueError(f"there are no files in {str(path)!r}: give a file, or a folder with some")
@@ -228,7 +229,8 @@ def save_predictions(
 ):
     "Write a split's predictions. Raises ValueError when shapes differ or logits are not finite."
     file = predictions_file(folder, split)
-    logits, ids = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(ids, np.int64)
+    logits = np.ascontiguousarray(logits, np.float32)
+    ids = np.ascontiguousarray(ids, np.int64)
     if logits.ndim != 2 or ids.shape != logits.shape[:1]:
         raise ValueError(f"logits have shape {logits.shape}, ids {ids.shape}: expected (n, C) and (n,)")
     save_file(dict(logits=logits, ids=ids), file, metadata=dict(sha256=seal(logits, ids)))
@@ -248,7 +250,9 @@ def load_predictions(
         raise ValueError(f"there are no {split} predictions in {str(folder)!r}: {advice}")
     try:
         with safe_open(file, "numpy") as stored:
-            logits, ids, told = stored.get_tensor("logits"), stored.get_tensor("ids"), stored.metadata() or {}
+            logits = stored.get_tensor("logits")
+            ids = stored.get_tensor("ids")
+            told = stored.metadata() or {}
     except (SafetensorError, OSError) as error: raise ValueError(damaged(file, "is not whole")) from error
     if seal(logits, ids) != told.get("sha256"): raise ValueError(damaged(file, "was altered"))
     return logits, ids
@@ -261,7 +265,8 @@ def is_complete(
     "Whether the run has finished: then its record is there."
     return (project_path(folder) / "record.json").is_file()
 
-LEFTOVER, LEFTOVER_DAYS = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}"), 7
+LEFTOVER = re.compile(r"\.[0-9a-zA-Z_-]+\.[0-9a-f]{32}")
+LEFTOVER_DAYS = 7
 
 def clear_leftovers(
     root: Path, # an experiment's folder
@@ -296,7 +301,9 @@ def record_folder(
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/16_records.ipynb #bee97fd2
-HEARTBEAT, MISSED, LOOK = 5, 12, .5 # seconds between heartbeats; how many are missed by the dead; seconds between looks
+HEARTBEAT = 5  # seconds
+MISSED = 12  # heartbeats until a driver counts as dead
+LOOK = .5  # seconds
 _HELD = {} # name of a lock's file -> the thread of this process that made it
 
 def _claim(run: Path) -> Path: # a lock's file, in a folder that is not in its place yet
@@ -337,7 +344,8 @@ def _lives(about: dict) -> bool | None: # None: that cannot be seen from here
 # %% ../nbs/16_records.ipynb #562bce61
 def _seen(file: Path) -> tuple[float, dict]: # when it was touched last, by the file system's clock; what it says
     with open(file, "rb") as opened: # a file server is asked anew when a file is opened
-        touched, text = os.fstat(opened.fileno()).st_mtime, opened.read(1000)
+        touched = os.fstat(opened.fileno()).st_mtime
+        text = opened.read(1000)
     try: about = json.loads(text)
     except (ValueError, RecursionError): about = None # the power went off while it was written
     return touched, about if isinstance(about, dict) else {}
@@ -397,7 +405,8 @@ def _tell(lock: Path, own: Path) -> bool: # whether there was anybody to tell ab
         if _HELD.get(file.stem) == get_ident():
             raise RuntimeError(f"run {run} is held by the thread that waits for it: leave the first run_lock before")
         with suppress(OSError): # released a moment ago
-            (beat, about), now = _seen(file), own.stat().st_mtime
+            beat, about = _seen(file)
+            now = own.stat().st_mtime
             who = f"process {about['process']} on {about['host']}" if {"process", "host"} <= about.keys() else "somebody"
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - now + lock.stat().st_mtime))
             quiet = f", silent for {now - beat:.0f} s" if now - beat > MISSED * HEARTBEAT else ""
@@ -422,7 +431,8 @@ def run_lock(
 ): # yields whether the run is held
     "Hold a run against other threads, processes and hosts. Raises RuntimeError in a thread that holds it already."
     run = project_path(folder)
-    own, lock = _claim(run), run.with_name(f".{run.name}.lock")
+    own = _claim(run)
+    lock = run.with_name(f".{run.name}.lock")
     _HELD[own.stem] = get_ident()
     try:
         held = _acquire(own, lock, wait)

@@ -441,7 +441,10 @@ class _Worker:
 class _Crew:
     "As many workers as are needed, and which of them are at work."
     def __init__(self, study: Study):
-        self.study, self.idle, self.busy, self.began = study, [], [], False
+        self.study = study
+        self.idle = []
+        self.busy = []
+        self.began = False
 
     def start(self, row: Row, waits: bool):
         alive = [worker for worker in self.idle if worker.process.is_alive()]
@@ -473,7 +476,10 @@ class _Crew:
 # %% ../nbs/22_rewinding.ipynb #281844d0
 def _train_apart(study, rows, workers):
     undrawn = [row for row in rows if rows[0].kind == "full" and row.kind in KINDS] # its scores draw them
-    queue, held, deaths, crew = deque(row for row in rows if row not in undrawn), deque(), {}, _Crew(study)
+    queue = deque(row for row in rows if row not in undrawn)
+    held = deque()
+    deaths = {}
+    crew = _Crew(study)
     try:
         while queue or held or crew.busy:
             while queue and len(crew.busy) < workers:
@@ -481,7 +487,8 @@ def _train_apart(study, rows, workers):
                 crew.start(row, waits=row.kind == "full")
             if not crew.busy: # other drivers are at all that is left
                 crew.start(held.popleft(), waits=True)
-                queue, held = held, deque()
+                queue = held
+                held = deque()
             for row, end in crew.ended():
                 if end == "held": held.append(row)
                 elif end != "done":

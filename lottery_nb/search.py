@@ -88,9 +88,17 @@ class EarlyScores(TrainerCallback):
         tolerance: Annotated[float, up_to(1)] = .1, # of the masks' distance, 0 to 1, below 0: never; You et al. have 0.1
         latest: Annotated[float, over(0)] = .4, # share of the schedule; the scoring that is nearest to it is the last
     ):
-        self.batches, self.levels, self.min_heads = batches, levels, min_heads
-        self.every, self.tolerance, self.latest = every, tolerance, latest
-        self.scores, self.masks, self.distances, self.scored, self.settled = None, None, [], 0, False
+        self.batches = batches
+        self.levels = levels
+        self.min_heads = min_heads
+        self.every = every
+        self.tolerance = tolerance
+        self.latest = latest
+        self.scores = None
+        self.masks = None
+        self.distances = []
+        self.scored = 0
+        self.settled = False
 
     def on_step_end(self, args, state, control, model=None, **kw):
         every = max(1, round(self.every * state.max_steps))
@@ -152,7 +160,9 @@ def prune_step_by_step(
 ) -> tuple[dict, int]: # level -> Mask, examples trained on or scored
     "Draw every level's ticket from a network that was trained with the one before."
     layers, heads = anatomy(model).n_layers, anatomy(model).n_heads
-    mask, masks, spent = Mask.full(layers, heads), {}, 0
+    mask = Mask.full(layers, heads)
+    masks = {}
+    spent = 0
     little = replace(config, max_steps=math.ceil(share * total_steps(task, config)))
     for level in levels:
         steps = fine_tune(model, task, little, mask=mask).steps
@@ -176,7 +186,9 @@ class Search(Run):
 # %% ../nbs/24_search.ipynb #94ed519b
 def draw_masks(search: Search) -> tuple[dict, int]: # level -> Mask, examples trained on or scored
     "Draw a ticket for every level."
-    (model, tokenizer), config, task = search.start(), search.config, search.task
+    model, tokenizer = search.start()
+    config = search.config
+    task = search.task
     draw, min_heads, limit = (search.settings[name] for name in ("draw", "min_heads", "score_limit"))
     def batches(limit):
         return task.batches(tokenizer, max_length=config.max_length, batch_size=config.batch_size, limit=limit)
@@ -270,14 +282,18 @@ def halve(
     masks: dict, # level -> Mask
 ) -> pd.DataFrame: # one row per round and ticket: level, share of the schedule, steps, the round's mean loss; finalists: selection score and loss
     "Train in rounds. The half with the lower training loss in a round goes on (`by_loss`), the last two to the end."
-    (*rounds, (n, _)), alive, rows, start = search.settings["plan"], search.levels, [], 0
+    *rounds, (n, _) = search.settings["plan"]
+    alive = search.levels
+    rows = []
+    start = 0
     for n_round, share in rounds:
         losses = {}
         for level in sorted(alive[:n_round]):
             history = history_to(search, level, masks[level], share)
             losses[level] = round_loss(history, start)
             rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": losses[level]})
-        alive, start = by_loss(losses), max(row["steps"] for row in rows)
+        alive = by_loss(losses)
+        start = max(row["steps"] for row in rows)
     for level in sorted(alive[:n]):
         result = train_to(search, level, masks[level])
         rows.append({"level": level, "share": 1., "steps": result.steps, "loss": math.nan,
@@ -325,8 +341,12 @@ def save_search(
     rounds: pd.DataFrame, # of `halve`
 ):
     "Write down what a search has found, and remove its checkpoints."
-    level, config, task = winner(rounds, search.config.choose_by), search.config, search.task
-    result, model, mask = train_to(search, level, masks[level]), search.start()[0], masks[level]
+    level = winner(rounds, search.config.choose_by)
+    config = search.config
+    task = search.task
+    result = train_to(search, level, masks[level])
+    model = search.start()[0]
+    mask = masks[level]
     ticket = Ticket(mask=mask, model=search.parameters["model"], task=task.name, seed=config.seed, level=level,
                     kind="winning", architecture=architecture(model), extra={"draw": search.settings["draw"]})
     scored = min(len(task.train), search.settings["score_limit"] or len(task.train))

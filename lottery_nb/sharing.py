@@ -42,12 +42,14 @@ class TaskHeads(nn.Module):
     "A Linear for every task, in the place of a model's one; `current` says whose turn it is."
     def __init__(self, linears: Iterable[nn.Linear]):
         super().__init__()
-        self.linears, self.current = nn.ModuleList(linears), 0 # a task's place, or int64 (B,)
+        self.linears = nn.ModuleList(linears)
+        self.current = 0  # a task's place, or int64 (B,)
     def forward(self, x): # (B, d)
         if isinstance(self.current, int): return self.linears[self.current](x)
         logits = x.new_full((len(x), max(linear.out_features for linear in self.linears)), -torch.inf)
         for i in self.current.unique().tolist():
-            rows, linear = self.current == i, self.linears[i]
+            rows = self.current == i
+            linear = self.linears[i]
             logits[rows, :linear.out_features] = linear(x[rows]).to(x.dtype)
         return logits # (B, largest number of labels)
 
@@ -55,12 +57,16 @@ class TaskHeads(nn.Module):
 class TaskGates:
     "ξ and ν of every task on one model, by hooks; `kept` is what is left of a model that was cut since."
     def __init__(self, parts: Anatomy, masks: Sequence[Mask], kept: Mask | None = None):
-        self.current, self.handles = 0, [] # a task's place, or int64 (B,)
-        self.tables, self.whole = [], [] # bool (N, width); whether a task keeps all of them
+        self.current = 0  # a task's place, or int64 (B,)
+        self.handles = []
+        self.tables = []  # bool (N, width)
+        self.whole = []  # whether a task keeps all of them
         for i, layer in enumerate(parts.layers):
             heads = torch.stack([m.heads[i] for m in masks]) # (N, H)
             ffns = torch.stack([m.ffns[i:i + 1] for m in masks]) # (N, 1)
-            if kept is not None: heads, ffns = heads[:, kept.heads[i]], ffns[:, kept.ffns[i:i + 1]]
+            if kept is not None:
+                heads = heads[:, kept.heads[i]]
+                ffns = ffns[:, kept.ffns[i:i + 1]]
             self._add_heads(self._add(heads.repeat_interleave(parts.head_dim, 1)), layer.attention_output.module)
             self._add_ffn(self._add(ffns), layer.ffn_in.module, layer.ffn_out.module)
     def _add(self, table) -> int | None: # place of the table; None where nothing is left to gate
@@ -123,7 +129,8 @@ def task_masks(
     masks: TaskMasks, # a Mask or Ticket per task, in their order or by name; None keeps everything
 ) -> list[Mask]: # one per task, in their order
     "One mask per task. Raises ValueError for masks that do not fit the tasks or the model."
-    parts, names = anatomy(model), [task.name for task in tasks]
+    parts = anatomy(model)
+    names = [task.name for task in tasks]
     if masks is None: return [Mask.full(parts.n_layers, parts.n_heads) for _ in tasks]
     if not isinstance(masks, Mapping):
         if len(masks) != len(names): raise ValueError(f"{len(masks)} masks for {len(names)} tasks: give one each")
@@ -151,11 +158,14 @@ class MultiTaskModel:
         masks: TaskMasks = None, # in the tasks' order or by name; None keeps everything
         *, seed: Seed = 0): # of the heads
         check_tasks(tasks)
-        self.name, self.tasks, self.seed = str(name), list(tasks), seed
+        self.name = str(name)
+        self.tasks = list(tasks)
+        self.seed = seed
         kind = lambda task: (task.num_labels, task.label_scale)
         loaded = {kind(task): load_encoder(self.name, task, seed=seed) for task in reversed(self.tasks)}
         self.model, self.tokenizer = loaded[kind(self.tasks[0])]
-        self.masks, self.place = task_masks(self.model, self.tasks, masks), classifier_path(self.model)
+        self.masks = task_masks(self.model, self.tasks, masks)
+        self.place = classifier_path(self.model)
         first = [loaded[kind(task)][0].get_submodule(self.place) for task in self.tasks]
         self.heads = TaskHeads(copy.deepcopy(linear) for linear in first)
         self.model.set_submodule(self.place, self.heads)
@@ -204,7 +214,8 @@ def single_model(
     "Take one task out as an ordinary model. Raises ValueError for another task, or a model that is cut."
     i = place_of(shared, name)
     model, _ = load_encoder(shared.name, shared.tasks[i], seed=shared.seed)
-    own, heads = f"{shared.place}.linears.{i}.", f"{shared.place}.linears."
+    own = f"{shared.place}.linears.{i}."
+    heads = f"{shared.place}.linears."
     state = {k.replace(own, f"{shared.place}."): v for k, v in state.items()
              if k.startswith(own) or not k.startswith(heads)}
     try: model.load_state_dict(state)
@@ -284,7 +295,8 @@ def divide(
     runs = [next(group) for _, group in groupby(owners, itemgetter(1))] # the first of each
     if len(runs) == 1: return [Piece(p, p, runs[0][1], slice(None))]
     if columns: p.data = p.data.t().contiguous().t()
-    found, ends = [], [first for first, _ in runs[1:]] + [None]
+    found = []
+    ends = [first for first, _ in runs[1:]] + [None]
     for (first, tasks), end in zip(runs, ends):
         piece = Piece(p, p, tasks, slice(first, end), columns)
         found.append(replace(piece, view=nn.Parameter(piece.of(p.detach()))))
@@ -316,7 +328,8 @@ def ticket_optimizer(
 ) -> tuple: # optimizer, list of pieces for `hand_out`
     "The optimizer of single-task training, on pieces. It forgets their gradients after each step."
     optimizer, options = OPTIMIZERS[config.optimizer]
-    decays, found = set(Trainer.get_decay_parameter_names(None, shared.model)), divide_model(shared)
+    decays = set(Trainer.get_decay_parameter_names(None, shared.model))
+    found = divide_model(shared)
     views = {name: [piece.view for piece in parts] for name, parts in found.items()}
     groups = [{"params": sum((v for name, v in views.items() if (name in decays) == decay), []),
                "weight_decay": config.weight_decay * decay} for decay in (True, False)]
@@ -341,10 +354,12 @@ class TaskBatches(Sampler):
     "Batches of one task each, as lists of (task, row), drawn anew every epoch from seed and epoch."
     def __init__(self, lengths: Sequence, # tokens of each training row, by task
         batch_size: int, seed: int = 0, temperature: float = 1., cap: int | None = None): # see `epoch_rows`
-        self.lengths, self.batch_size = [np.asarray(n) for n in lengths], batch_size
+        self.lengths = [np.asarray(n) for n in lengths]
+        self.batch_size = batch_size
         self.rows = epoch_rows([len(n) for n in self.lengths], temperature, cap)
         self.counts = [-(-n // batch_size) for n in self.rows] # batches of each task
-        self.seed, self.epoch = seed, 0
+        self.seed = seed
+        self.epoch = 0
     def set_epoch(self, epoch: int): self.epoch = epoch
     def __len__(self): return sum(self.counts)
     def __iter__(self):
@@ -354,7 +369,8 @@ class TaskBatches(Sampler):
         for i in order.tolist(): yield [(i, row) for row in next(batches[i])]
     def _batches(self, i):
         draw = np.random.default_rng([self.seed, self.epoch, i + 1])
-        n, wanted = len(self.lengths[i]), self.rows[i]
+        n = len(self.lengths[i])
+        wanted = self.rows[i]
         chosen = np.concatenate([draw.permutation(n) for _ in range(-(-wanted // n))])[:wanted]
         chosen.sort() # all rows in order, where all are wanted
         sampler = EpochSampler(self.batch_size, self.lengths[i][chosen].tolist(), self.seed)
@@ -366,7 +382,8 @@ class TaskBatches(Sampler):
 class TaskRows(Dataset):
     "Encoded rows of several tasks, asked for as (task, row)."
     def __init__(self, sets: Sequence, collator, columns: Iterable[str]):
-        self.sets, self.collator = [rows.select_columns(list(columns)) for rows in sets], collator
+        self.sets = [rows.select_columns(list(columns)) for rows in sets]
+        self.collator = collator
     def __len__(self): return sum(map(len, self.sets))
     def __getitems__(self, keys):
         groups = [(i, [row for _, row in group]) for i, group in groupby(keys, itemgetter(0))]
@@ -395,9 +412,13 @@ def input_columns(model: nn.Module, encoded: Encoded) -> list[str]:
 class SharingTrainer(TaskTrainer):
     "A Trainer whose steps move the tickets of the tasks that they saw, and nothing else."
     def __init__(self, shared: MultiTaskModel, args, *, config: TrainConfig, encoded, batches, **kw):
-        self.shared, self.config, self.batches, self.seen = shared, config, batches, set()
+        self.shared = shared
+        self.config = config
+        self.batches = batches
+        self.seen = set()
         self.selected = [e.validation.select(task.selection) for task, e in zip(shared.tasks, encoded)]
-        columns, collator = [*input_columns(shared.model, encoded[0]), "labels"], encoded[0].collator
+        columns = [*input_columns(shared.model, encoded[0]), "labels"]
+        collator = encoded[0].collator
         rows = TaskRows([e.train for e in encoded], collator, columns)
         kw |= dict(train_dataset=rows, data_collator=collator)
         super(TaskTrainer, self).__init__(shared.model, args, compute_loss_func=self.current_loss,
@@ -433,7 +454,9 @@ def shared_step(trainer: SharingTrainer, model, inputs: dict, num_items_in_batch
 
 def evaluate_shared(trainer: SharingTrainer, prefix: str) -> dict: # "prefix_task/metric", and the means over tasks
     "Score the selection split of every task; the mean is that of the main metrics, and of the losses."
-    metrics, main, losses = {}, [], []
+    metrics = {}
+    main = []
+    losses = []
     for i, (task, rows) in enumerate(zip(trainer.shared.tasks, trainer.selected)):
         trainer.shared.switch(i)
         logits = predict(trainer.model, rows, trainer.data_collator, trainer.args.eval_batch_size)
@@ -474,7 +497,9 @@ def score_table(
     result: MultiTaskResult,
 ) -> pd.DataFrame: # indexed by task; the last row is the mean, with what the union of the masks prunes
     "Main metrics on the validation set, the selection split and the rest; and the size of each ticket."
-    shared, parts, rows = result.model, {"score": "validation", "selection": "selection", "rest": "rest"}, []
+    shared = result.model
+    parts = {"score": "validation", "selection": "selection", "rest": "rest"}
+    rows = []
     for task, mask in zip(shared.tasks, shared.masks):
         found = {name: result.metrics[task.name][part][task.main_metric] for name, part in parts.items()}
         rows.append({"task": task.name, "metric": task.main_metric, **found, **pruned_counts(mask),
@@ -505,7 +530,8 @@ def train_shared(
     batches = TaskBatches(lengths, config.batch_size, config.seed, temperature, cap)
     callbacks = list(callbacks)
     identity = partial(sharing_identity, shared, config, callbacks, temperature=temperature, cap=cap)
-    cpu, model = device == "cpu" or not torch.cuda.is_available(), shared.model
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    model = shared.model
     with ExitStack() as held:
         folder, checkpoint = held.enter_context(held_run(out_dir, identity, resume))
         best = KeepBest(shared_choice(config), config.patience, checkpoint)
@@ -559,14 +585,17 @@ def predict_tasks(
 
 def sharing_result(shared: MultiTaskModel, config, logits: dict, state: TrainerState, seconds) -> MultiTaskResult:
     "Score whole validation sets, selection splits, and what is left of the sets."
-    metrics, losses, weights = {}, {}, {"union": weight_remaining(shared.model, shared.union)}
+    metrics = {}
+    losses = {}
+    weights = {"union": weight_remaining(shared.model, shared.union)}
     for task, mask in zip(shared.tasks, shared.masks):
         every = np.arange(len(task.validation))
         parts = {"validation": every, "selection": task.selection, "rest": task.rest}
         metrics[task.name] = {part: task.score(logits[task.name][i], rows=i) for part, i in parts.items()}
         losses[task.name] = {part: task.loss(logits[task.name][i], rows=i) for part, i in parts.items()}
         weights[task.name] = weight_remaining(shared.model, mask)
-    history, by = history_of(state.log_history), shared_choice(config)
+    history = history_of(state.log_history)
+    by = shared_choice(config)
     best = history[by].idxmin() if by == "selection_loss" else history[by].idxmax()
     best_epoch = float(history.loc[best, "epoch"])
     return MultiTaskResult(shared, metrics, losses, weights, history, logits, seconds, best_epoch, state.global_step)
@@ -580,7 +609,8 @@ def predict_mixed(
     batch_size: int = 64, # examples, of any tasks
 ) -> dict: # task -> (n, C) logits of its validation set
     "Predict all validation sets in batches of like length, whatever their tasks."
-    encoded, model = encode_tasks(shared, max_length), shared.model
+    encoded = encode_tasks(shared, max_length)
+    model = shared.model
     rows = TaskRows([e.validation for e in encoded], encoded[0].collator, input_columns(model, encoded[0]))
     lengths = [list(e.validation["length"]) for e in encoded]
     keys = [(i, row) for i, n in enumerate(lengths) for row in range(len(n))]
@@ -610,7 +640,8 @@ def sharing_parameters(
 
 def sharing_record(parameters: dict, result: MultiTaskResult) -> dict:
     "What record.json holds; score, selection and rest are means over tasks of their main metrics."
-    tasks, mean = result.model.tasks, result.scores.loc["mean"].to_dict()
+    tasks = result.model.tasks
+    mean = result.scores.loc["mean"].to_dict()
     names = ("kind", "model", "task", "tasks", "seed", "learning_rate", "precision")
     about = {name: parameters[name] for name in names}
     return {**about, **mean, "weights_remaining": result.weight_remaining,
@@ -632,7 +663,8 @@ def save_shared(
         about = {"tasks": result.model.names, "masks": parameters["masks"]}
         write_tensors(new / "weights.safetensors", result.model.model.state_dict(), about, SHARED_FORMAT)
         for i, task in enumerate(result.model.tasks):
-            part, ids = new / f"task-{i}", np.asarray(task.validation["idx"])
+            part = new / f"task-{i}"
+            ids = np.asarray(task.validation["idx"])
             part.mkdir()
             save_predictions(part, result.predictions[task.name], ids)
         write_record(new, sharing_record(parameters, result))
@@ -671,7 +703,8 @@ def share_tickets(
 ) -> MultiTaskResult: # its model cut to what some task keeps
     "Train a model of many tasks, each on its ticket (section 4). Raises ValueError before training."
     epoch_rows([1], temperature, cap)
-    shared, root = MultiTaskModel(model_name, tasks, masks, seed=config.seed), check_writable(out_dir)
+    shared = MultiTaskModel(model_name, tasks, masks, seed=config.seed)
+    root = check_writable(out_dir)
     parameters = sharing_parameters(shared, config, temperature=temperature, cap=cap)
     content = [encoder_content(shared.name), *(f"{task.name} {task.fingerprint}" for task in tasks)]
     folder = root / run_hash(parameters, content=content)
@@ -745,7 +778,8 @@ def find_tickets(
 ) -> dict[str, Ticket]: # by task
     "Find the super ticket of every task (section 3). Raises ValueError before training."
     check_tasks(tasks)
-    search, found = dict(levels=levels, kinds=["winning"], restarts=0, out_dir=out_dir), {}
+    search = dict(levels=levels, kinds=["winning"], restarts=0, out_dir=out_dir)
+    found = {}
     for task in tasks:
         row = super_ticket(phase_transition(model_name, task, config, **search, **options))
         found[task.name] = Ticket.load(project_path(row.folder) / "ticket.safetensors")
@@ -791,7 +825,8 @@ def share_super_tickets(
     **options, # of `phase_transition`: min_heads, score_limit, workers, progress
 ) -> SharingStudy:
     "Find each task's super ticket, share them, and fine-tune (sections 4 and 6). Raises ValueError first."
-    search, root = search or config, check_writable(out_dir)
+    search = search or config
+    root = check_writable(out_dir)
     check_tasks(tasks), check_matched(search, config), epoch_rows([1], temperature, cap)
     tickets = find_tickets(model_name, tasks, search, levels=levels, out_dir=root / "tickets", **options)
     batches = dict(temperature=temperature, cap=cap)

@@ -46,8 +46,10 @@ class Known:
     def num_labels(self): return len(self.label_names) if self.label_names else 1
 
 # %% ../nbs/14_tasks.ipynb #395d5563
-NLI, RTE = ("entailment", "neutral", "contradiction"), ("entailment", "not_entailment")
-PAIR, PREMISE = ("sentence1", "sentence2"), ("premise", "hypothesis")
+NLI = ("entailment", "neutral", "contradiction")
+RTE = ("entailment", "not_entailment")
+PAIR = ("sentence1", "sentence2")
+PREMISE = ("premise", "hypothesis")
 
 def glue(task, server, text, label_names, **kwargs):
     "A task of the GLUE benchmark."
@@ -101,7 +103,8 @@ def _likely_encoding(
     "Guess an encoding from byte order mark, zeros, and what can be decoded."
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if data.startswith(mark): return encoding
-    even, odd = data[::2].count(0), data[1::2].count(0) # half of plain text's bytes are 0 in UTF-16
+    even = data[::2].count(0)  # half of plain text's bytes are 0 in UTF-16
+    odd = data[1::2].count(0)
     utf8 = _undecodable(data) is None
     if even + odd > (len(data) / 8 if utf8 else 0): return "utf-16-be" if even > odd else "utf-16-le"
     if utf8: return "utf-8"
@@ -145,7 +148,8 @@ def _is_quoted(
 ) -> bool:
     "Are double quotes around fields no part of them? Where both is possible, something has to say so."
     pieces = f"\t{text}\t".split('"')
-    outside, inside = pieces[::2], pieces[1::2] # "" outside: a doubled quote
+    outside = pieces[::2]  # "" here: a doubled quote
+    inside = pieces[1::2]
     well_formed = all(piece[0] in "\t\r\n" and piece[-1] in "\t\r\n" for piece in outside if piece)
     if not inside or len(outside) == len(inside) or not well_formed: return False
     tabs = {line.count("\t") for line in re.split("[\r\n]+", text) if line}
@@ -250,8 +254,10 @@ def _parse_json(
         if len(row) == len(pairs): return row
         twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
         raise ValueError(f"column {twice!r} occurs twice in {where}, in {str(pairs)[:60]!r}: rename one")
-    decoder, space = json.JSONDecoder(object_pairs_hook=once), re.compile(r"\s*")
-    values, start = [], space.match(content).end()
+    decoder = json.JSONDecoder(object_pairs_hook=once)
+    space = re.compile(r"\s*")
+    values = []
+    start = space.match(content).end()
     try:
         while start < len(content):
             value, end = decoder.raw_decode(content, start)
@@ -584,7 +590,8 @@ def class_labels(
     where: str, # the split, for messages
 ) -> np.ndarray: # (n,) int64, -1 where unknown
     "Turn class names or ids into ids. Raises ValueError for one that is not the task's."
-    values, names = column.to_pylist(), known.label_names
+    values = column.to_pylist()
+    names = known.label_names
     if pa.types.is_string(column.type): names = list(map(str, names))
     elif known.values: names = known.values
     elif isinstance(names[0], str): names = range(len(names)) # ids
@@ -621,7 +628,8 @@ def check_labels(
 # %% ../nbs/14_tasks.ipynb #35c899a7
 def _task_labels(table, label, known, where, test, assume) -> pa.Array:
     "The labels of one split, by name where its schema has names that the task knows."
-    column, names = _label_column(table, label, where, assume), _schema_names(table, label)
+    column = _label_column(table, label, where, assume)
+    names = _schema_names(table, label)
     if not known.label_names: return column
     if names: return _named_labels(column, names, known, where, assume)
     classes = known.values or known.label_names
@@ -649,7 +657,8 @@ def prepare(
     numbered = "idx" in table.column_names and pa.types.is_integer(table["idx"].type)
     columns["idx"] = table["idx"].combine_chunks().cast(pa.int64()) if numbered else np.arange(len(table))
     if part: columns["part"] = [part] * len(table)
-    rows, unknown = pa.table(columns), unknown_labels(labels)
+    rows = pa.table(columns)
+    unknown = unknown_labels(labels)
     if test and unknown.all(): return rows
     if known.drop_unlabelled and not unknown.all(): return rows.filter(~unknown)
     check_labels(labels, known, where)
@@ -814,10 +823,12 @@ def score_task(
 ) -> dict: # metric -> 0 to 1 (correlations from -1)
     "Score predictions on validation rows. Raises ValueError for logits that do not fit."
     rows = np.arange(len(self.validation)) if rows is None else np.asarray(rows)
-    predictions, labels = decide(logits, self.num_labels), self.labels[rows]
+    predictions = decide(logits, self.num_labels)
+    labels = self.labels[rows]
     scores = dict(self.metric.compute(predictions=predictions, references=labels))
     if "part" in self.validation.column_names:
-        parts, right = self.parts[rows], predictions == labels
+        parts = self.parts[rows]
+        right = predictions == labels
         scores |= {f"accuracy_{part}": float(right[parts == part].mean()) for part in np.unique(parts)}
     return scores
 
@@ -929,7 +940,8 @@ def _own_classes(
     split, table = next(iter(next(iter(tables.values())).items()))
     where = f"{split} of {name}"
     check_columns(table, (how.label,), where)
-    column, stored = _label_column(table, how.label, where, how.assume), _schema_names(table, how.label)
+    column = _label_column(table, how.label, where, how.assume)
+    stored = _schema_names(table, how.label)
     if label_names is not None: names = tuple(n.strip() if isinstance(n, str) else n for n in label_names)
     elif stored and not regression: names = stored
     else: names = infer_label_names(column, where, regression, how.assume)

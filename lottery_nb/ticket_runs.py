@@ -55,7 +55,9 @@ class LayerMaps(Mapping):
     ):
         check_fields(about, {"family": str, "columns": dict[str, int], "sigma": float | int})
         check_tensors(bits, {name: (int, (name, -(-n // 8))) for name, n in about["columns"].items()})
-        self.bits, self.columns, self.layers = bits, about["columns"], {}
+        self.bits = bits
+        self.columns = about["columns"]
+        self.layers = {}
         for name in self.columns:
             layer, kind = place_of(name, about["family"])
             self.layers.setdefault(layer, {})[kind] = name
@@ -127,7 +129,8 @@ def find_ticket(
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, _ = load_encoder(run.model_name, task, seed=config.seed)
-        start, options = snapshot(model), dict(seed=config.seed, max_length=config.max_length, clip=config.clip)
+        start = snapshot(model)
+        options = dict(seed=config.seed, max_length=config.max_length, clip=config.clip)
         if lam is None: lam = suggest_lambda(model, task, share, **options)
         result = fine_tune(model, task, config, callbacks=[L1Distance(start, lam, method)])
         return save_found(run, result, start, lam)
@@ -179,7 +182,8 @@ def train_weights(model, seed, settings):
 def train_lora(model, seed, settings):
     try: from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error: raise ImportError("method 'lora' needs peft: pip install peft") from error
-    head, rank = head_names(model), settings["rank"]
+    head = head_names(model)
+    rank = settings["rank"]
     paths = {module: path for path, module in model.named_modules()}
     matrices = sorted({paths[m.module] for m in anatomy(model).matrices()})
     with torch.random.fork_rng(devices=[]):
@@ -202,7 +206,8 @@ def method_label(
     about = getattr(settings.get("ticket"), "about", {})
     statistic = about.get("statistic", "")
     way = "dominant" if about.get("kind") != "predicted" else "activation" if "input" in statistic else "predicted"
-    k, names = settings.get("k"), {"full": "full", "bitfit": "BitFit", "lora": f"LoRA r={settings.get('rank')}"}
+    k = settings.get("k")
+    names = {"full": "full", "bitfit": "BitFit", "lora": f"LoRA r={settings.get('rank')}"}
     names |= {"dominant": f"{way}-{k}", "random": f"random-{k}"}
     return (names | {"random_weights": f"random {100 * settings.get('share', 0):g} %"})[method]
 
@@ -229,7 +234,9 @@ class Curves(TrainerCallback):
         encoded = task.encode(tokenizer, max_length)
         def some(part): return part.select(np.sort(train_rows(len(part), min(n, len(part)))))
         self.rows = {"train": some(encoded.train), "validation": some(encoded.validation)}
-        self.task, self.collator, self.points = task, encoded.collator, []
+        self.task = task
+        self.collator = encoded.collator
+        self.points = []
 
     def on_train_begin(self, args, state, control, model=None, **kw): self.on_evaluate(args, state, control, model)
     def on_evaluate(self, args, state, control, model=None, *rest, **kw):
@@ -239,7 +246,8 @@ class Curves(TrainerCallback):
 
     def score(self, model, rows) -> float:
         logits = predict(model, rows, self.collator)
-        found, labels = decide(logits, self.task.num_labels), np.asarray(rows["labels"])
+        found = decide(logits, self.task.num_labels)
+        labels = np.asarray(rows["labels"])
         return self.task.metric.compute(predictions=found, references=labels)[self.task.main_metric]
 
 # %% ../nbs/36_ticket_runs.ipynb #df64c04e
@@ -286,8 +294,10 @@ def tune(
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, tokenizer = load_encoder(run.model_name, task, seed=config.seed)
-        head, callbacks = head_names(model), METHODS[method][0](model, config.seed, settings)
-        trained, curves = count_trained(model, head, callbacks), Curves(task, tokenizer, config.max_length, curve_rows)
+        head = head_names(model)
+        callbacks = METHODS[method][0](model, config.seed, settings)
+        trained = count_trained(model, head, callbacks)
+        curves = Curves(task, tokenizer, config.max_length, curve_rows)
         result = fine_tune(model, task, config, callbacks=[*callbacks, curves])
         about = {"label": method_label(method, settings), "ticket": dict(getattr(ticket, "about", {})), **trained}
         return save_tuned(run, result, about, curves.points)
@@ -328,7 +338,9 @@ def choose_rate(
     extend: Annotated[int, within(0, 100)] = 3, # times that the grid may grow
 ) -> float:
     "The rate that does best on the selection split, on average over seeds. Raises ValueError without rates or seeds."
-    rates, seeds, means = list(rates), list(seeds), {}
+    rates = list(rates)
+    seeds = list(seeds)
+    means = {}
     if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
     if len(rates) == 1: return rates[0]
     def mean(rate):
@@ -351,7 +363,8 @@ def over_seeds(
     by: Literal["loss", "metric"] | None = None, # see `choice`
 ) -> list[Path]: # folders, one per reported seed
     "Choose a rate, and train the seeds that are reported with it. Raises ValueError."
-    seeds, best = list(seeds), choose_rate(run, rates, choosing, by)
+    seeds = list(seeds)
+    best = choose_rate(run, rates, choosing, by)
     if not seeds: raise ValueError("seeds is []: give at least one that is reported")
     return take_turns(partial(run, best), seeds)
 

@@ -100,7 +100,8 @@ def weight_remaining(
 ) -> float: # share of the backbone's weights, 0 to 1
     "Share of the backbone that a ticket keeps (Table 7). Raises ValueError for a mask of another shape."
     check_mask(model, mask)
-    parts, gone = anatomy(model), 0
+    parts = anatomy(model)
+    gone = 0
     for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
         gone += int((~heads).sum()) * _head_size(layer, parts.head_dim)
         for matrix in () if ffn else (layer.ffn_in, layer.ffn_out):
@@ -188,10 +189,12 @@ def _tensors(ticket: Ticket) -> dict[str, torch.Tensor]:
 
 def _ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> Ticket: # what a file holds
     check_fields(about, _FIELDS)
-    counts, n = (about.pop("pruned_heads"), about.pop("pruned_ffns")), about.pop("n_examples")
+    counts = (about.pop("pruned_heads"), about.pop("pruned_ffns"))
+    n = about.pop("n_examples")
     check_tensors(tensors, _MASK if n is None else _MASK | _SCORES)
     part = lambda name: (tensors[f"{name}.heads"], tensors[f"{name}.ffns"])
-    mask, scores = Mask(*part("mask")), None if n is None else Importance(*part("scores"), n)
+    mask = Mask(*part("mask"))
+    scores = None if n is None else Importance(*part("scores"), n)
     if counts != (mask.pruned_heads, mask.pruned_ffns):
         raise ValueError(f"it says that it prunes {counts[0]} heads and {counts[1]} FFNs, but its mask is {mask!r}")
     return Ticket(mask=mask, scores=scores, **about)

@@ -269,7 +269,8 @@ def check_weights(
     whole: bool = False, # whether the file should hold the task head, too
 ):
     "Raises ValueError when a weight of the backbone is not in the file, or the file is of another kind of model."
-    surplus, other_size = sorted(info["unexpected_keys"]), {key for key, *_ in info["mismatched_keys"]}
+    surplus = sorted(info["unexpected_keys"])
+    other_size = {key for key, *_ in info["mismatched_keys"]}
     unread = set(info["missing_keys"]) | other_size
     if not whole: unread -= task_head_names(model)
     lost = sorted(key for key in unread if "pooler." not in key) # a bare encoder may come without one
@@ -305,7 +306,8 @@ def set_classifier(
     kept=None, # id -> name, of the classes of a classifier that is kept; None: it is drawn
 ):
     "Draw a classifier that was trained before, or put its rows in the task's order. Raises ValueError for other classes."
-    in_file, classifier = classifier_path(model) + ".weight" not in drawn, classifier_of(model)
+    in_file = classifier_path(model) + ".weight" not in drawn
+    classifier = classifier_of(model)
     if kept is None:
         inside = set(model.base_model.modules())
         head = [m for m in model.modules() if isinstance(m, nn.Linear) and m not in inside]
@@ -376,7 +378,8 @@ def predict(
     batch_size: Count = 64, # examples per forward pass
 ) -> np.ndarray: # (n, C) float32
     "Compute logits, dropout off. Raises FloatingPointError when they are not finite."
-    device, training = next(model.parameters()).device, model.training
+    device = next(model.parameters()).device
+    training = model.training
     known = inspect.signature(type(model).forward).parameters
     names = [name for name in rows.column_names if name in known and name != "labels"]
     order = np.argsort(rows["length"], kind="stable").tolist()
@@ -410,7 +413,8 @@ def task_loss(
     label_std: float = 1., # of a regression's training labels: the unit of its error
 ): # scalar
     "Cross-entropy, or squared error for regression: the sum over the batch, by the examples of the step."
-    logits, n = outputs["logits"].float(), len(labels) if num_items_in_batch is None else num_items_in_batch
+    logits = outputs["logits"].float()
+    n = len(labels) if num_items_in_batch is None else num_items_in_batch
     if logits.shape[-1] == 1:
         return ((logits.view(-1) - labels.view(-1).float()) / label_std).square().sum() / n
     return F.cross_entropy(logits, labels.view(-1), reduction="sum") / n
@@ -419,7 +423,9 @@ def task_loss(
 class TaskTrainer(Trainer):
     "A Trainer that evaluates the selection split. Raises FloatingPointError for a loss that is not finite."
     def __init__(self, model, args, *, task, encoded, **kw):
-        self.task, self.encoded, self.selected = task, encoded, encoded.validation.select(task.selection)
+        self.task = task
+        self.encoded = encoded
+        self.selected = encoded.validation.select(task.selection)
         super().__init__(model, args, data_collator=encoded.collator,
                          compute_loss_func=partial(task_loss, label_std=task.label_scale[1]),
                          train_dataset=encoded.train, eval_dataset=self.selected, **kw)
@@ -430,9 +436,11 @@ class TaskTrainer(Trainer):
         return EpochSampler(examples, list(self.encoded.train["length"]), self.args.seed)
     def floating_point_ops(self, inputs): return 0 # not reported, and it counts all parameters at every step
     def compute_loss(self, *args, **kw):
-        loss, state = super().compute_loss(*args, **kw), self.state
+        loss = super().compute_loss(*args, **kw)
+        state = self.state
         if torch.isfinite(loss): return loss
-        step, rate = f"{state.global_step + 1} of {state.max_steps}", self._get_learning_rate()
+        step = f"{state.global_step + 1} of {state.max_steps}"
+        rate = self._get_learning_rate()
         raise FloatingPointError(f"the loss is {loss.item()} at step {step} (learning rate {rate:.2g}): "
                                  "try half the learning_rate, a longer warmup, or precision 'fp32'")
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
@@ -493,7 +501,8 @@ def last_checkpoint(
     folder: Path, # of a run
 ) -> Path | None: # None: there is no whole one
     "Find the newest whole checkpoint. A newer one that is damaged is removed, and a warning says so."
-    found, told = checkpoints(folder), []
+    found = checkpoints(folder)
+    told = []
     while found and (damage := damage_of(found[-1])):
         told.append(damage)
         shutil.rmtree(found.pop())
@@ -511,9 +520,11 @@ class KeepBest(TrainerCallback):
         patience: Count | None = None,
         checkpoint: Path | None = None, # a whole one, of a resumed run
     ):
-        self.metric, self.sign = "eval_" + metric, -1 if metric == "selection_loss" else 1
+        self.metric = "eval_" + metric
+        self.sign = -1 if metric == "selection_loss" else 1
         file = checkpoint and Path(checkpoint) / "best.safetensors" # not there before the first evaluation
-        self.patience, self.weights = patience, load_file(file) if file and file.exists() else None
+        self.patience = patience
+        self.weights = load_file(file) if file and file.exists() else None
     def scores(self, state): # higher is better
         return [self.sign * row[self.metric] for row in state.log_history if self.metric in row]
     def stops(self, state):
@@ -532,7 +543,8 @@ class KeepBest(TrainerCallback):
 @contextmanager
 def traceless(model):
     "Leave random states, deterministic mode and the model's `forward` as they were, the model in eval mode."
-    states, forward = (random.getstate(), np.random.get_state()), model.__dict__.get("forward")
+    states = (random.getstate(), np.random.get_state())
+    forward = model.__dict__.get("forward")
     mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -633,7 +645,8 @@ def open_run(
     found = checkpoints(folder)
     if found and not resume:
         raise ValueError(f"out_dir {folder.name!r} holds a checkpoint: pass resume=True, or another folder")
-    began, now = read_sealed(folder / "run.json"), identity()
+    began = read_sealed(folder / "run.json")
+    now = identity()
     if found and began is None: forget_run(folder, found)
     elif found and began != now:
         raise ValueError(f"out_dir {folder.name!r} holds a run whose {differences(began, now)}: set it back (a model "
@@ -659,7 +672,8 @@ def check_run(model, task, config, mask, tokenizer, device):
     if mask is not None: check_mask(model, mask)
     if config.predict_test and task.test is None:
         raise ValueError(f"predict_test is set, but {task.name} has no test split: load it with one, or leave that out")
-    gpu, precision = torch.cuda.is_available() and device != "cpu", config.precision
+    gpu = torch.cuda.is_available() and device != "cpu"
+    precision = config.precision
     if device == "cuda" and not gpu: raise ValueError("device is 'cuda', but torch sees no GPU: leave it out")
     if precision == "fp16" and not gpu: raise ValueError("precision 'fp16' needs a GPU: use 'bf16' or 'fp32'")
     if precision == "bf16" and gpu and not torch.cuda.is_bf16_supported():
@@ -702,7 +716,8 @@ def history_of(log: list) -> pd.DataFrame: # log: TrainerState.log_history
     for entry in log:
         if "train_runtime" in entry: continue # the summary at the end
         rows.setdefault(entry["step"], {}).update({k.removeprefix("eval_"): v for k, v in entry.items()})
-    frame, first = pd.DataFrame(list(rows.values())), ["epoch", "step", "loss", "learning_rate", "grad_norm"]
+    frame = pd.DataFrame(list(rows.values()))
+    first = ["epoch", "step", "loss", "learning_rate", "grad_norm"]
     return frame[[*first, *sorted(set(frame) - set(first))]]
 
 # %% ../nbs/20_training.ipynb #81794540
@@ -773,7 +788,8 @@ def summary(model, task, config, logits, state, seconds) -> TrainResult: # logit
     parts = {"validation": np.arange(len(validation)), "selection": task.selection, "rest": task.rest}
     metrics = {name: task.score(validation[rows], rows=rows) for name, rows in parts.items()}
     losses = {name: task.loss(validation[rows], rows=rows) for name, rows in parts.items()}
-    history, by = history_of(state.log_history), chosen_by(task, config)
+    history = history_of(state.log_history)
+    by = chosen_by(task, config)
     best = history[by].idxmin() if by == "selection_loss" else history[by].idxmax()
     return TrainResult(model, metrics, losses, history, validation, test[0] if test else None, seconds,
                        float(history.loc[best, "epoch"]), state.global_step)

@@ -12,6 +12,9 @@ from nbdev.process import NBProcessor
 
 def pytest_addoption(parser): parser.addoption("--flags", default="", help="nbdev test flags to force on: --flags 'slow cuda'")
 
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name != "experiments.ipynb")  # five minutes in one file: started last, it would be waited for alone
+
 def pytest_collect_file(file_path, parent):
     if file_path.suffix == ".ipynb" and not file_path.name.startswith("_"): return Notebook.from_parent(parent, path=file_path)
 
