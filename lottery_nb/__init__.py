@@ -9,45 +9,89 @@ __all__ = []
 # %% ../nbs/64_front_door.ipynb #5ce4c5cc
 from importlib import import_module
 
-_CALLS = { # what one wants to do -> the chapter that does it -> its calls
+_CALLS = {  # what one wants to do -> the chapter that does it -> its calls
     "A task and an encoder": {
         "tasks": ["load_task", "Task"],
-        "training": ["load_encoder", "TrainConfig", "fine_tune", "TrainResult", "predict"]},
+        "training": ["load_encoder", "TrainConfig", "fine_tune", "TrainResult", "predict"],
+    },
     "Heads and feed-forward layers: mask them, score them, draw a ticket": {
         "anatomy": ["register_family"],
         "masking": ["Mask", "masked"],
         "importance": ["importance_scores", "scores_by_criterion", "Importance"],
-        "tickets": ["draw_ticket", "weight_remaining", "Ticket"]},
+        "tickets": ["draw_ticket", "weight_remaining", "Ticket"],
+    },
     "The super ticket: rewind, train again, choose": {
-        "rewinding": ["snapshot", "rewind", "phase_transition", "read_rows", "super_ticket", "control", "repeated_selection"],
-        "search": ["search_super_ticket"]},
+        "rewinding": [
+            "snapshot",
+            "rewind",
+            "phase_transition",
+            "read_rows",
+            "super_ticket",
+            "control",
+            "repeated_selection",
+        ],
+        "search": ["search_super_ticket"],
+    },
     "Smaller for real: cut it out, save it, serve it": {
-        "compaction": ["compact", "save_compact", "load_compact", "push_compact", "export_onnx", "quantize_onnx",
-                       "describe_compaction"]},
+        "compaction": [
+            "compact",
+            "save_compact",
+            "load_compact",
+            "push_compact",
+            "export_onnx",
+            "quantize_onnx",
+            "describe_compaction",
+        ]
+    },
     "The dominant ticket: find it, or guess it": {
         "l1_penalty": ["L1Distance", "suggest_lambda"],
-        "dominance": ["weight_delta", "suggest_sigma", "dominated_dims", "predict_dominated", "published_ticket",
-                      "random_ticket", "bitfit_ticket", "DominantTicket", "jaccard", "show_dimensions"],
-        "ticket_runs": ["find_ticket"]},
+        "dominance": [
+            "weight_delta",
+            "suggest_sigma",
+            "dominated_dims",
+            "predict_dominated",
+            "published_ticket",
+            "random_ticket",
+            "bitfit_ticket",
+            "DominantTicket",
+            "jaccard",
+            "show_dimensions",
+        ],
+        "ticket_runs": ["find_ticket"],
+    },
     "Train a ticket's columns alone": {
-        "column_tuning": ["tune_columns", "merge_columns", "save_columns", "load_columns", "set_task", "mixed_tasks",
-                          "export_lora"],
-        "ticket_runs": ["tune", "tune_seeds"]},
+        "column_tuning": [
+            "tune_columns",
+            "merge_columns",
+            "save_columns",
+            "load_columns",
+            "set_task",
+            "mixed_tasks",
+            "export_lora",
+        ],
+        "ticket_runs": ["tune", "tune_seeds"],
+    },
     "Several tasks, another domain": {
         "sharing": ["share_tickets", "share_super_tickets", "tune_shared", "MultiTaskModel"],
-        "adaptation": ["few_shot", "adapt"]},
+        "adaptation": ["few_shot", "adapt"],
+    },
     "What runs wrote down, and whether it says anything": {
         "records": ["read_record", "read_records", "load_predictions"],
         "analysis": ["paired_test", "compare_levels", "compare_methods", "compare_runs"],
-        "figures": ["phase_transition_figure", "results_table", "methods_table", "sharing_table"]}}
+        "figures": ["phase_transition_figure", "results_table", "methods_table", "sharing_table"],
+    },
+}
 
 # %% ../nbs/64_front_door.ipynb #f832ff58
-_CHAPTER_OF = {name: chapter for rooms in _CALLS.values() for chapter, names in rooms.items() for name in names}
+_CHAPTER_OF = {
+    name: chapter for rooms in _CALLS.values() for chapter, names in rooms.items() for name in names
+}
 __all__ = list(_CHAPTER_OF)
 
 # %% ../nbs/64_front_door.ipynb #2aedef00
 def __getattr__(name):
-    if name not in _CHAPTER_OF: raise AttributeError(f"lottery_nb has no {name!r}: dir(lottery_nb) lists what it has")
+    if name not in _CHAPTER_OF:
+        raise AttributeError(f"lottery_nb has no {name!r}: dir(lottery_nb) lists what it has")
     value = getattr(import_module(f"lottery_nb.{_CHAPTER_OF[name]}"), name)
     globals()[name] = value # the next time it is there
     return value
@@ -56,8 +100,17 @@ def __dir__(): return [*_CHAPTER_OF, "__version__"]
 
 # %% ../nbs/64_front_door.ipynb #a3af009c
 def _page():
-    parts = [f"{wish}:\n    {', '.join(name for names in rooms.values() for name in names)}" for wish, rooms in _CALLS.items()]
-    return "\n\n".join(["Tickets in pre-trained language models: find them, train them, cut them out, share them.", *parts,
-                        "help(name) explains a call. Chapters, with everything else: lottery_nb.anatomy, lottery_nb.masking, ..."])
+    parts = [
+        f"{wish}:\n    {', '.join(name for names in rooms.values() for name in names)}"
+        for wish, rooms in _CALLS.items()
+    ]
+    return "\n\n".join(
+        [
+            "Tickets in pre-trained language models: find them, train them, cut them out, share them.",
+            *parts,
+            "help(name) explains a call. Chapters, with everything else: lottery_nb.anatomy, "
+            "lottery_nb.masking, ...",
+        ]
+    )
 
 __doc__ = _page()

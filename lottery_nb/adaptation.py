@@ -53,8 +53,10 @@ def _some(task, labels, c, share, seed) -> np.ndarray: # rows of one class; None
     n = round(share * len(rows))
     if n: return np.random.default_rng([seed, c or 0]).permutation(rows)[:n]
     which = "" if c is None else f" of class {task.label_names[c]!r}"
-    raise ValueError(f"share {share:g} of {task.name} leaves no example{which}, of which there are {len(rows)}: "
-                     f"take at least {1 / max(1, len(rows)):.2g}")
+    raise ValueError(
+        f"share {share:g} of {task.name} leaves no example{which}, of which there are {len(rows)}: "
+        f"take at least {1 / max(1, len(rows)):.2g}"
+    )
 
 # %% ../nbs/42_adaptation.ipynb #d41bd76c
 SOURCE_FORMAT = "lottery_nb source 1"
@@ -69,7 +71,8 @@ class Source:
     mask: Mask # what it was trained with
 
     @cached_property
-    def content(self) -> str: return sha256_of(self.label, {**self.weights, **_mask_tensors(self.mask)}) # a hash
+    def content(self) -> str:
+        return sha256_of(self.label, {**self.weights, **_mask_tensors(self.mask)}) # a hash
     @checked
     def save(self, path: AnyPath): # one safetensors file
         about = {"label": self.label, "model": self.model_name}
@@ -99,7 +102,8 @@ def source_of(
     if compaction_of(model):
         raise ValueError("this model is cut, but adaptation starts from whole ones: give it as it was before "
                          "`compact`, and mask=")
-    if not hasattr(model, "lottery"): raise ValueError("this model does not know where it is from: use load_encoder")
+    if not hasattr(model, "lottery"):
+        raise ValueError("this model does not know where it is from: use load_encoder")
     if isinstance(mask, Ticket): check_architecture(model, mask.architecture)
     mask = getattr(mask, "mask", mask)
     if mask is None: mask = Mask.full(*_shape(model))
@@ -156,7 +160,9 @@ def adapted_start(
     model, tokenizer = load_encoder(source.model_name, task, seed=seed)
     try: model.base_model.load_state_dict(source.weights)
     except RuntimeError as error:
-        raise ValueError(f"the source {source.label!r} has other weights than {source.model_name!r}: make it again") from error
+        raise ValueError(
+            f"the source {source.label!r} has other weights than {source.model_name!r}: make it again"
+        ) from error
     return (model if source.mask == Mask.full(*_shape(model)) else compact(model, source.mask)), tokenizer
 
 @checked
@@ -171,14 +177,18 @@ def adapt(
 ) -> Path: # the run's folder
     "Train a source on a share of a task (section 7). Raises ValueError before training."
     some = few_shot(task, share, draw)
-    settings = {"kind": "adapt", "source": source.label, "content": source.content, "share": share, "draw": draw}
+    settings = {
+        "kind": "adapt", "source": source.label, "content": source.content, "share": share, "draw": draw,
+    }
     run = Run(source.model_name, some, config, settings, check_writable(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, tokenizer = adapted_start(source, some, config.seed)
         result = fine_tune(model, some, config, tokenizer=tokenizer)
         whole, _ = load_encoder(source.model_name, task)
-        about = settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
+        about = (
+            settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
+        )
         with record_folder(run.out_dir, run.folder.name) as new:
             save_logits(new, some, result)
             write_record(new, result_record(run.parameters, some, result) | about)
@@ -204,7 +214,8 @@ def adapt_all(
     if len(set(labels)) < len(labels) or not labels:
         raise ValueError(f"the sources are labelled {labels}: give one or more, each a label of its own")
     for share in shares:
-        for seed in [*choosing, *seeds]: few_shot(task, share, seed) # refuses a share before anything is trained
+        for seed in [*choosing, *seeds]:
+            few_shot(task, share, seed) # refuses a share before anything is trained
     def folders(pair):
         source, share = pair
         def run(rate, seed):

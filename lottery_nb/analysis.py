@@ -41,11 +41,15 @@ class TaskShares:
     def table(self) -> pd.DataFrame: # one row per structure: kind, layer, head, importance, a share per task
         "All structures, the most important first."
         layers, heads = self.heads.shape
-        places = [("head", i, h) for i in range(layers) for h in range(heads)] + [("ffn", i, pd.NA) for i in range(layers)]
+        places = [("head", i, h) for i in range(layers) for h in range(heads)] + [
+            ("ffn", i, pd.NA) for i in range(layers)
+        ]
         values = np.concatenate([self.heads.ravel(), self.ffns])
         shares = np.concatenate([self.head_shares.reshape(len(self.tasks), -1), self.ffn_shares], axis=1)
         frame = pd.DataFrame(places, columns=["kind", "layer", "head"]).assign(importance=values)
-        return frame.join(pd.DataFrame(shares.T, columns=self.tasks)).sort_values("importance", ascending=False, kind="stable")
+        return frame.join(pd.DataFrame(shares.T, columns=self.tasks)).sort_values(
+            "importance", ascending=False, kind="stable"
+        )
 
 @checked
 def task_shares(
@@ -54,13 +58,22 @@ def task_shares(
     "Average importance over tasks, and each task's part of it (section 8, Figure 6). Raises ValueError."
     if len(scores) < 2: raise ValueError(f"scores are of {list(scores)}: shares need two tasks or more")
     shapes = {task: tuple(s.heads.shape) for task, s in scores.items()}
-    if len(set(shapes.values())) > 1: raise ValueError(f"scores are of different models, (layers, heads) are {shapes}")
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"scores are of different models, (layers, heads) are {shapes}")
     for task, s in scores.items():
         if min(s.heads.min(), s.ffns.min()) < 0:
-            raise ValueError(f"some scores of {task} are negative, and a whole has no negative parts: score by another criterion")
-        if not min(s.heads.mean(), s.ffns.mean()) > 0: raise ValueError(f"the scores of {task} are all zero or not finite: score it again")
+            raise ValueError(
+                f"some scores of {task} are negative, and a whole has no negative parts: score by another "
+                "criterion"
+            )
+        if not min(s.heads.mean(), s.ffns.mean()) > 0:
+            raise ValueError(f"the scores of {task} are all zero or not finite: score it again")
     def parts(kind):
-        each = torch.stack([getattr(s, kind) / getattr(s, kind).mean() for s in scores.values()]).double().numpy()
+        each = (
+            torch.stack([getattr(s, kind) / getattr(s, kind).mean() for s in scores.values()])
+            .double()
+            .numpy()
+        )
         return each.mean(0), each / np.maximum(each.sum(0), np.finfo(float).tiny)
     heads, head_shares = parts("heads")
     ffns, ffn_shares = parts("ffns")
@@ -185,7 +198,10 @@ def tests_table(
 # %% ../nbs/44_analysis.ipynb #b0d28aa3
 def _check_columns(frame, **named):
     for parameter, name in named.items():
-        if name not in frame: raise ValueError(f"{parameter} is {name!r}, expected a column of the frame: {', '.join(map(str, frame))}")
+        if name not in frame:
+            raise ValueError(
+                f"{parameter} is {name!r}, expected a column of the frame: {', '.join(map(str, frame))}"
+            )
 
 def _check_once(rows, keys):
     if twice := rows[rows.duplicated(keys)][keys].to_dict("records"):
@@ -264,8 +280,10 @@ def mean_of_levels(
     for name in points:
         if points[name].isna().any():
             task, seed = points[name].isna().idxmax()
-            raise ValueError(f"task {task}, seed {seed} has no row {name}, expected {[*levels, 'full']}: leave "
-                             "this task and seed out, or run it")
+            raise ValueError(
+                f"task {task}, seed {seed} has no row {name}, expected {[*levels, 'full']}: leave "
+                "this task and seed out, or run it"
+            )
     mean = points[levels].mean(axis=1)
     return pd.DataFrame(dict(tickets=mean, full=points.full, difference=mean - points.full)).reset_index()
 
@@ -382,7 +400,8 @@ def bias_variance(
     "Split the expected squared error of predictions into squared bias and variance (Figure 1). Raises ValueError."
     p = np.asarray(probabilities, float)
     y = np.asarray(labels)
-    if p.ndim != 3 or p.shape[1] != len(y): raise ValueError(f"predictions are {p.shape} for {len(y)} labels: give (runs, examples, classes)")
+    if p.ndim != 3 or p.shape[1] != len(y):
+        raise ValueError(f"predictions are {p.shape} for {len(y)} labels: give (runs, examples, classes)")
     if len(p) < 2: raise ValueError("there is one run: variance needs two or more, on other subsets or seeds")
     target = y[:, None].astype(float) if p.shape[2] == 1 else np.eye(p.shape[2])[y.astype(int)]
     error = ((p - target) ** 2).sum(2).mean()

@@ -130,7 +130,9 @@ def _no_model(found: nn.Module) -> str:
     return (f"{name} is a transformers model with a PEFT adapter, and only plain ones are taken apart: pass "
         f"model.{how}()")
 
-Transformer = Annotated[nn.Module, Word("of transformers", lambda model: hasattr(getattr(model, "module", model), "config"))]
+Transformer = Annotated[
+    nn.Module, Word("of transformers", lambda model: hasattr(getattr(model, "module", model), "config"))
+]
 
 @checked
 def layout_of(model_type: str) -> Layout:
@@ -152,8 +154,10 @@ def _matrix(layer: nn.Module, layout: Layout, kind: str, prefix: str) -> Matrix:
         raise ValueError(f"{prefix}.{home} is a {type(linear).__name__}, but a matrix has to be an nn.Linear")
     shape = linear.out_features, linear.in_features
     if getattr(getattr(linear, "weight", None), "shape", None) != shape:
-        raise ValueError(f"{prefix}.{home} is a {type(linear).__name__} that does not keep its weight as {shape} "
-            "numbers, as in a quantised model: load the model unquantised")
+        raise ValueError(
+            f"{prefix}.{home} is a {type(linear).__name__} that does not keep its weight as {shape} "
+            "numbers, as in a quantised model: load the model unquantised"
+        )
     parts = [p for k in MATRICES if (p := getattr(layout, k)).split("/")[0] == home]
     height = len(linear.weight) // len(parts)
     rows = slice(parts.index(path) * height, (parts.index(path) + 1) * height) if "/" in path else None
@@ -178,8 +182,10 @@ def anatomy(
     config = model.config
     layout = layout_of(model.config.model_type)
     if hasattr(model.base_model, "compaction"):
-        raise ValueError("this model was cut by compact: masks and scores need the whole one, so compose masks "
-            "(first & second) and cut that")
+        raise ValueError(
+            "this model was cut by compact: masks and scores need the whole one, so compose masks "
+            "(first & second) and cut that"
+        )
     modules = model.base_model.get_submodule(layout.layers)
     n_heads = config.num_attention_heads
     layers = [_layer(module, layout, f"{layout.layers}.{i}", n_heads) for i, module in enumerate(modules)]
@@ -192,8 +198,10 @@ def _check_apart(layers: list[Layer]):
     for i, layer in enumerate(layers):
         for m in layer.matrices().values():
             if (owner := owners.setdefault(m.module, i)) != i:
-                raise ValueError(f"{m.name} is the module of layer {owner}, too: the layers share one set of weights, "
-                    "so no layer can be pruned or tuned alone")
+                raise ValueError(
+                    f"{m.name} is the module of layer {owner}, too: the layers share one set of weights, "
+                    "so no layer can be pruned or tuned alone"
+                )
 
 # %% ../nbs/00_anatomy.ipynb #9b004c0d
 HEADS = {"base": AutoModel, "sequence": AutoModelForSequenceClassification,
@@ -324,8 +332,10 @@ def check_plain(
     weight = matrix.module.weight
     if type(module) is nn.Linear and type(weight) is nn.Parameter and weight.is_floating_point(): return
     kind = f"{type(module).__module__}.{type(module).__qualname__} with a {type(weight).__name__} of {weight.dtype}"
-    raise ValueError(f"{matrix.name} is a {kind}, no plain nn.Linear of floating-point numbers: merge what was added "
-        "to it (PEFT's merge_and_unload, merge_columns), and load quantised weights unquantised")
+    raise ValueError(
+        f"{matrix.name} is a {kind}, no plain nn.Linear of floating-point numbers: merge what was added "
+        "to it (PEFT's merge_and_unload, merge_columns), and load quantised weights unquantised"
+    )
 
 @checked
 def check_own_weights(

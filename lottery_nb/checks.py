@@ -47,7 +47,11 @@ def has(
 ) -> Word:
     "What has to be in a frame or a dict."
     def missing(value): return [name for name in names if name not in value]
-    return Word(f"with {', '.join(names)}", lambda value: not missing(value), lambda value: f"it has no {', '.join(missing(value))}")
+    return Word(
+        f"with {', '.join(names)}",
+        lambda value: not missing(value),
+        lambda value: f"it has no {', '.join(missing(value))}",
+    )
 
 filled = Word("that is not empty", lambda value: bool(_bare(value)))
 is_file = Word("of a file that is there", os.path.isfile)
@@ -63,7 +67,10 @@ def shape(
     def fits(value):
         if len(value.shape) != len(sizes): return False
         seen = {}
-        return all(seen.setdefault(size, n) == n if isinstance(size, str) else size == n for size, n in zip(sizes, value.shape))
+        return all(
+            seen.setdefault(size, n) == n if isinstance(size, str) else size == n
+            for size, n in zip(sizes, value.shape)
+        )
     return Word(f"of shape ({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})", fits)
 
 def dtype(
@@ -83,7 +90,9 @@ def array(
         found = _as_array(value)
         plain = found.dtype.kind in "biuf" and found.size and (not sizes or demand.fits(found))
         return bool(plain and (nan or found.dtype.kind != "f" or np.isfinite(found).all()))
-    return Word("numbers" + f" {demand.says}" * bool(sizes) + ", none of them NaN or infinite" * (not nan), fits)
+    return Word(
+        "numbers" + f" {demand.says}" * bool(sizes) + ", none of them NaN or infinite" * (not nan), fits
+    )
 
 def _as_array(value) -> np.ndarray:
     if not isinstance(value, torch.Tensor): return np.asarray(value)
@@ -95,10 +104,13 @@ def _held(value) -> str: # NumPy's letter
     return "b" if value.dtype == torch.bool else "f" if value.is_floating_point() else "i"
 
 # %% ../nbs/01_checks.ipynb #ck00000a
-_NOUNS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), bool: ("True or False", "True and False"),
-    str: ("text", "texts"), NoneType: ("None", "None"), Path: ("a path", "paths"), os.PathLike: ("a path", "paths"),
-    torch.Tensor: ("a tensor", "tensors"), np.ndarray: ("an array", "arrays"), nn.Module: ("a model", "models"),
-    Callable: ("a function", "functions"), Mapping: ("a dict", "dicts"), dict: ("a dict", "dicts")}
+_NOUNS = {
+    int: ("a whole number", "whole numbers"), float: ("a number", "numbers"),
+    bool: ("True or False", "True and False"), str: ("text", "texts"), NoneType: ("None", "None"),
+    Path: ("a path", "paths"), os.PathLike: ("a path", "paths"), torch.Tensor: ("a tensor", "tensors"),
+    np.ndarray: ("an array", "arrays"), nn.Module: ("a model", "models"),
+    Callable: ("a function", "functions"), Mapping: ("a dict", "dicts"), dict: ("a dict", "dicts"),
+}
 
 # %% ../nbs/01_checks.ipynb #ck00000d
 def shown(
@@ -142,35 +154,49 @@ def _float_rule(says, value):
     return None if math.isfinite(value) else Wrong(value, f"{says} that is finite", type=False)
 
 def _literal_rule(allowed, says, value):
-    kin = [a for a in allowed if isinstance(value, Integral if isinstance(a, int) else type(a)) and _is_truth(value) == _is_truth(a)]
+    kin = [
+        a
+        for a in allowed
+        if isinstance(value, Integral if isinstance(a, int) else type(a)) and _is_truth(value) == _is_truth(a)
+    ]
     if value in kin: return None
-    near = difflib.get_close_matches(value, [a for a in kin if isinstance(a, str)], 1) if isinstance(value, str) else ()
+    near = (
+        difflib.get_close_matches(value, [a for a in kin if isinstance(a, str)], 1)
+        if isinstance(value, str)
+        else ()
+    )
     return Wrong(value, says, type=not kin, advice=f"did you mean {near[0]!r}?" if near else "")
 
 # %% ../nbs/01_checks.ipynb #ck000011
 def _entries(rule, value, label="[{}]"):
     for i, entry in enumerate(value):
         wrong = rule(entry)
-        if wrong: return Wrong(wrong.value, wrong.expected, wrong.type, label.format(i) + wrong.where, wrong.advice)
+        if wrong:
+            return Wrong(wrong.value, wrong.expected, wrong.type, label.format(i) + wrong.where, wrong.advice)
 
 def _is_list(value):
     if isinstance(value, (str, bytes, bytearray, Mapping)): return False
-    return isinstance(value, Sequence) or all(hasattr(value, name) for name in ("__len__", "__getitem__", "__iter__")) and \
-        len(getattr(value, "shape", (0,))) == 1
+    return (
+        isinstance(value, Sequence)
+        or all(hasattr(value, name) for name in ("__len__", "__getitem__", "__iter__"))
+        and len(getattr(value, "shape", (0,))) == 1
+    )
 
 def _list_rule(rule, says, value):
     if not _is_list(value): return Wrong(value, says, advice=_to_list(rule, value))
     return rule and _entries(rule, value)
 
 def _to_list(rule, value):
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, torch.Tensor)): return "put list(…) around it"
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, torch.Tensor)):
+        return "put list(…) around it"
     if rule and not rule(value): return f"put it into a list: [{shown(value)}]"
     return ""
 
 def _iterable_rule(rule, says, value):
     if isinstance(value, (str, bytes)) or not (isinstance(value, Iterable) or hasattr(value, "__getitem__")):
         return Wrong(value, says, advice=_to_list(rule, value))
-    if not rule or not (_is_list(value) or isinstance(value, (Set, Mapping)) or hasattr(value, "shape")): return None
+    if not rule or not (_is_list(value) or isinstance(value, (Set, Mapping)) or hasattr(value, "shape")):
+        return None
     wrong = _entries(rule, value)
     return Wrong(value, says, advice=_to_list(rule, value)) if wrong and isinstance(value, Mapping) else wrong
 
@@ -187,7 +213,10 @@ def _dict_rule(key, entry, says, value):
     if wrong: return wrong
     for name, item in value.items() if entry else ():
         wrong = entry(item)
-        if wrong: return Wrong(wrong.value, wrong.expected, wrong.type, f"[{shown(name)}]{wrong.where}", wrong.advice)
+        if wrong:
+            return Wrong(
+                wrong.value, wrong.expected, wrong.type, f"[{shown(name)}]{wrong.where}", wrong.advice
+            )
 
 # %% ../nbs/01_checks.ipynb #ck000012
 def _union_rule(rules, says, value):
@@ -203,7 +232,8 @@ def _word_rule(rule, words, advice, says, value):
     wrong = rule(value) if rule else None
     if wrong: return wrong if wrong.where else Wrong(value, says, wrong.type, advice=wrong.advice or advice)
     for word in words:
-        if not _says_yes(word, value): return Wrong(value, says, type=False, advice=advice or word.because(value))
+        if not _says_yes(word, value):
+            return Wrong(value, says, type=False, advice=advice or word.because(value))
 
 def _says_yes(word, value):
     try: return word.fits(value)
@@ -222,10 +252,14 @@ def said(
         if os.PathLike in args: args = [arg for arg in args if arg is not str] # "a path" says both
         return " or ".join(dict.fromkeys(said(arg, many) for arg in args))
     kind = origin or hint
-    if kind in _NOUNS and not (args and isinstance(kind, type) and issubclass(kind, Mapping)): return _NOUNS[kind][many]
+    if kind in _NOUNS and not (args and isinstance(kind, type) and issubclass(kind, Mapping)):
+        return _NOUNS[kind][many]
     if isinstance(kind, type) and issubclass(kind, Mapping):
-        return f"{_NOUNS[Mapping][many]} of {said(args[1], True)}" if len(args) == 2 else _NOUNS[Mapping][many]
-    if _is_listed(kind): return ("lists" if many else "a list") + (f" of {said(args[0], True)}" if args else "")
+        return (
+            f"{_NOUNS[Mapping][many]} of {said(args[1], True)}" if len(args) == 2 else _NOUNS[Mapping][many]
+        )
+    if _is_listed(kind):
+        return ("lists" if many else "a list") + (f" of {said(args[0], True)}" if args else "")
     if kind is type: return "classes" if many else "a class"
     name = getattr(kind, "__name__", str(kind))
     return f"{name} objects" if many else f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
@@ -256,8 +290,12 @@ def rule_of(
     if kind in _PLAIN: return partial(_PLAIN[kind], says)
     if isinstance(kind, type) and issubclass(kind, Mapping) and kind.__module__ in ("builtins", "collections.abc"):
         return partial(_dict_rule, *(map(rule_of, args) if args else (None, None)), says)
-    if kind is tuple and args and args[-1] is not Ellipsis: return partial(_pair_rule, list(map(rule_of, args)), says)
-    if _is_listed(kind): return partial(_iterable_rule if kind is Iterable else _list_rule, rule_of(args[0]) if args else None, says)
+    if kind is tuple and args and args[-1] is not Ellipsis:
+        return partial(_pair_rule, list(map(rule_of, args)), says)
+    if _is_listed(kind):
+        return partial(
+            _iterable_rule if kind is Iterable else _list_rule, rule_of(args[0]) if args else None, says
+        )
     return partial(_class_rule, kind, says)
 
 _PLAIN = {int: _int_rule, float: _float_rule, bool: partial(_class_rule, (bool, np.bool_)),
@@ -327,4 +365,8 @@ Seed = Annotated[int, within(0, 2**32 - 1)] # what every generator takes
 Share = Annotated[float, over(0), up_to(1)]
 Name = Annotated[str, filled]
 AnyPath = Annotated[str | os.PathLike, filled]
-Device = Annotated[str | torch.device, Word("that torch knows", lambda value: bool(str(torch.device(value)))), "such as 'cpu' or 'cuda'"]
+Device = Annotated[
+    str | torch.device,
+    Word("that torch knows", lambda value: bool(str(torch.device(value)))),
+    "such as 'cpu' or 'cuda'",
+]

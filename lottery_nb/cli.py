@@ -16,8 +16,10 @@ from transformers import AutoConfig
 
 from .anatomy import layout_of, mean_pooling, reads_mean
 from .checks import AnyPath, checked
-from .compaction import (MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx,
-                                   load_compact, need_onnx, quiet, save_compact)
+from lottery_nb.compaction import (
+    MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx, load_compact, need_onnx,
+    quiet, save_compact,
+)
 from .tickets import Ticket
 from .training import check_weights, is_local, load_tokenizer, model_source
 
@@ -28,25 +30,38 @@ def load_whole(
 ) -> tuple: # model in eval mode; its tokenizer, or None
     "Load a model under the head it was saved with. Raises ValueError, and ConnectionError for a silent hub."
     source = model_source(name)
-    if (Path(source) / MANIFEST).is_file(): return load_compact(source), None # `compact` says what to do with it
+    if (Path(source) / MANIFEST).is_file():
+        return load_compact(source), None # `compact` says what to do with it
     options = dict(local_files_only=is_local(source), trust_remote_code=False)
     try: config = AutoConfig.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{name!r} is no model that can be read: {str(error).strip().splitlines()[0]}") from error
+        raise ValueError(
+            f"{name!r} is no model that can be read: {str(error).strip().splitlines()[0]}"
+        ) from error
     layout_of(config.model_type)
     cls = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
     if cls is None:
-        raise ValueError(f"{name!r} is a {config.architectures[0]}, which transformers does not have: models with "
-                         "code of their own are not loaded")
+        raise ValueError(
+            f"{name!r} is a {config.architectures[0]}, which transformers does not have: models with "
+            "code of their own are not loaded"
+        )
     try:
         with quiet():
-            model, info = cls.from_pretrained(source, dtype="auto", use_safetensors=True, ignore_mismatched_sizes=True,
-                                              output_loading_info=True, **options)
+            model, info = cls.from_pretrained(
+                source,
+                dtype="auto",
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **options,
+            )
     except OSError as error:
         if not Path(source).is_dir():
             with suppress(ValueError): return load_compact(source), None # a cut model on the hub
-        raise ValueError(f"{name!r} has no readable safetensors weights; pickled ones are not read, because a pickle "
-                         "can run code: convert them with save_pretrained") from error
+        raise ValueError(
+            f"{name!r} has no readable safetensors weights; pickled ones are not read, because a pickle "
+            "can run code: convert them with save_pretrained"
+        ) from error
     check_weights(name, model, info, whole=True)
     if reads_mean(model): mean_pooling(model)
     try: return model.eval(), load_tokenizer(name, source, options)
@@ -71,13 +86,25 @@ def compact_parser() -> argparse.ArgumentParser:
     "The arguments of `lottery_compact`."
     parser = argparse.ArgumentParser("lottery_compact", description=ABOUT, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="MODEL", help="a folder with config.json and safetensors weights (a fine-tuned "
-                        "model under any head), a hub id, or 'pocket'")
-    parser.add_argument("--ticket", metavar="FILE", required=True, help="the ticket: a file that Ticket.save, an "
-                        "experiment or a search wrote; it has to be of the model's architecture")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a folder with config.json and safetensors weights (a fine-tuned "
+        "model under any head), a hub id, or 'pocket'",
+    )
+    parser.add_argument(
+        "--ticket",
+        metavar="FILE",
+        required=True,
+        help="the ticket: a file that Ticket.save, an "
+        "experiment or a search wrote; it has to be of the model's architecture",
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="a new folder for the cut model")
-    parser.add_argument("--onnx", action="store_true", help="also write DIR/model.onnx, checked against onnxruntime; "
-                        "needs pip install 'lottery_nb[onnx]'")
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="also write DIR/model.onnx, checked against onnxruntime; needs pip install 'lottery_nb[onnx]'",
+    )
     return parser
 
 # %% ../nbs/60_cli.ipynb #e625415a
@@ -101,7 +128,8 @@ def cut_and_save(
 ):
     "Do what `lottery_compact` was asked for. Raises ValueError, ConnectionError, ImportError, OSError."
     if Path(out).exists(): raise ValueError(f"{out} exists: give a new folder, or remove that one first")
-    if not Path(ticket).is_file(): raise ValueError(f"there is no ticket file {ticket}: Ticket.save writes one")
+    if not Path(ticket).is_file():
+        raise ValueError(f"there is no ticket file {ticket}: Ticket.save writes one")
     if onnx: need_onnx()
     whole, tokenizer = load_whole(model)
     made_for = None if compaction_of(whole) else whole # a cut model is refused by `compact`, which has advice
@@ -110,5 +138,9 @@ def cut_and_save(
     save_compact(small, out, tokenizer)
     if onnx: export_onnx(small, Path(out) / "model.onnx")
     table = describe_compaction(whole, small).T
-    print(table.to_string(formatters={"before": "{:,.0f}".format, "after": "{:,.0f}".format, "share": "{:.3f}".format}))
+    print(
+        table.to_string(
+            formatters={"before": "{:,.0f}".format, "after": "{:,.0f}".format, "share": "{:.3f}".format}
+        )
+    )
     if tokenizer is None: print(f"{model} has no tokenizer, so {out} has none either")

@@ -78,7 +78,8 @@ class ColumnProduct(torch.autograd.Function):
 @dataclass
 class Kept:
     "What autograd keeps: storages that are not parameters."
-    sizes: dict[int, int] = field(default_factory=dict) # address -> bytes; the graph holds the storages themselves
+    # address -> bytes; the graph holds the storages themselves
+    sizes: dict[int, int] = field(default_factory=dict)
     @property
     def bytes(self) -> int: return sum(self.sizes.values())
 
@@ -203,7 +204,9 @@ def tune_columns(
     "Freeze all but a ticket's columns and the head (section 4). Raises ValueError for another model's ticket."
     inner = unwrap(model)
     if hasattr(inner, "column_tuning"):
-        raise ValueError("this model has tuned columns: use merge_columns first, or load_columns to add a task")
+        raise ValueError(
+            "this model has tuned columns: use merge_columns first, or load_columns to add a task"
+        )
     _install(inner, ticket, head_names(inner), task)
     return model
 
@@ -246,9 +249,12 @@ def base_hash(
 
 # %% ../nbs/34_column_tuning.ipynb #c09c26ac
 COLUMNS_FORMAT = "lottery_nb columns 1"
-_FIELDS = {"task": str, "base": str, "labels": list[str | int], "problem_type": str | None, "dims": dict[str, list[int]],
-    "architecture": ARCHITECTURE, "about": dict, "version": str}
-_PROBLEMS = (None, "regression", "single_label_classification", "multi_label_classification") # transformers' own
+_FIELDS = {
+    "task": str, "base": str, "labels": list[str | int], "problem_type": str | None,
+    "dims": dict[str, list[int]], "architecture": ARCHITECTURE, "about": dict, "version": str,
+}
+# transformers' own
+_PROBLEMS = (None, "regression", "single_label_classification", "multi_label_classification")
 
 def _columns_file(about: dict, tensors: Mapping[str, torch.Tensor]): # what a file holds; and the ticket in it
     check_fields(about, _FIELDS)
@@ -256,7 +262,8 @@ def _columns_file(about: dict, tensors: Mapping[str, torch.Tensor]): # what a fi
     columns = {f"columns/{name}": (float, (len(dims), name)) for name, dims in ticket.dims.items() if dims}
     check_tensors(tensors, columns | {"head/*": (float, None)})
     if not about["labels"]: raise ValueError("it has no labels")
-    if about["problem_type"] not in _PROBLEMS: raise ValueError(f"its problem type is {about['problem_type']!r}")
+    if about["problem_type"] not in _PROBLEMS:
+        raise ValueError(f"its problem type is {about['problem_type']!r}")
     return about, tensors, ticket
 
 # %% ../nbs/34_column_tuning.ipynb #7a413e16
@@ -309,7 +316,8 @@ def _tied_names(model) -> dict[str, list[str]]: # a parameter's first name -> al
     found = {}
     for part, module in model.named_children():
         if module is model.base_model: continue
-        for name, p in module.named_parameters(part, remove_duplicate=False): found.setdefault(p, []).append(name)
+        for name, p in module.named_parameters(part, remove_duplicate=False):
+            found.setdefault(p, []).append(name)
     return {names[0]: names for names in found.values()}
 
 @checked
@@ -331,14 +339,19 @@ def _check_columns(model, file: tuple, head: Sequence[str], path: os.PathLike): 
         raise ValueError(f"{path} has another ticket or head than the tasks that this model holds: "
             "load it into a model of its own")
     if wrong := _misfits(model, file, head):
-        raise ValueError(f"{path} has {wrong} of shape {tuple(tensors[wrong].shape)}, which does not fit this "
-            f"{type(model).__name__} and {len(about['labels'])} labels: save the columns again")
+        raise ValueError(
+            f"{path} has {wrong} of shape {tuple(tensors[wrong].shape)}, which does not fit this "
+            f"{type(model).__name__} and {len(about['labels'])} labels: save the columns again"
+        )
 
 def _misfits(model, file: tuple, head: Sequence[str]) -> str | None: # the first tensor that does not fit
     about, tensors, ticket = file
     before = len(model.config.id2label)
     n = len(about["labels"])
-    fits = {f"columns/{name}": [(len(ticket.dims[name]), m.out_features)] for name, m in check_ticket(model, ticket).items()}
+    fits = {
+        f"columns/{name}": [(len(ticket.dims[name]), m.out_features)]
+        for name, m in check_ticket(model, ticket).items()
+    }
     shapes = {f"head/{name}": model.get_parameter(name).shape for name in head}
     fits |= {name: [shape, (n, *shape[1:])] for name, shape in shapes.items()} # of its own labels
     outputs = [name for name, shape in shapes.items() if shape[:1] == (before,)]
@@ -354,7 +367,9 @@ def load_columns(
 ) -> nn.Module: # the same model, this task active
     "Add a saved task. Raises ValueError for a damaged or forged file, another base or ticket, or a name taken."
     inner = unwrap(model)
-    about, tensors, ticket = file = read_tensors(path, COLUMNS_FORMAT, "column", "save the columns again", _columns_file)
+    about, tensors, ticket = file = read_tensors(
+        path, COLUMNS_FORMAT, "column", "save the columns again", _columns_file
+    )
     head = [name.removeprefix("head/") for name in tensors if name.startswith("head/")]
     task = task or about["task"]
     _check_columns(inner, file, head, path)
@@ -373,9 +388,11 @@ def load_columns(
 def mixed(self: ColumnLinear, x: torch.Tensor): # (examples, rows, height)
     tasks, ids = self.mix
     if len(x) != len(ids):
-        raise ValueError(f"{self.places[0][0]} got an input of shape {tuple(x.shape)}, but task_ids has "
-            f"{len(ids)} examples: give an index per example; if you did, this family (DeBERTa-v3 is one) also "
-            "uses the matrix on inputs without a batch dimension, which belong to no task: use set_task")
+        raise ValueError(
+            f"{self.places[0][0]} got an input of shape {tuple(x.shape)}, but task_ids has "
+            f"{len(ids)} examples: give an index per example; if you did, this family (DeBERTa-v3 is one) "
+            "also uses the matrix on inputs without a batch dimension, which belong to no task: use set_task"
+        )
     return torch.stack(tasks)[ids]
 
 ColumnLinear.mixed = mixed
@@ -465,8 +482,11 @@ def model_kind(
     "How PEFT is told what a model is."
     cls = type(unwrap(model))
     for auto, name in TASK_TYPES.items():
-        if auto._model_mapping.get(cls.config_class, None) is cls: return dict(task_type=name, auto_mapping=None)
-    return dict(task_type=None, auto_mapping=dict(base_model_class=cls.__name__, parent_library=cls.__module__))
+        if auto._model_mapping.get(cls.config_class, None) is cls:
+            return dict(task_type=name, auto_mapping=None)
+    return dict(
+        task_type=None, auto_mapping=dict(base_model_class=cls.__name__, parent_library=cls.__module__)
+    )
 
 @checked
 def saved_modules(model: nn.Module) -> list[str]:
@@ -502,7 +522,9 @@ def export_lora(
         if with_bias or not name.endswith("bias")}
     for at in saved_modules(inner): # tied weights under each of their names, as PEFT wants them
         head = inner.get_submodule(at).state_dict()
-        tensors |= {f"{at}.{name}": t.cpu().clone(memory_format=torch.contiguous_format) for name, t in head.items()}
+        tensors |= {
+            f"{at}.{name}": t.cpu().clone(memory_format=torch.contiguous_format) for name, t in head.items()
+        }
     tensors = {f"base_model.model.{name}": t for name, t in tensors.items()}
     config = lora_config(inner, {at: len(parts["lora_A.weight"]) for at, parts in factors.items()}, with_bias)
     with written_whole(path, new=True) as part:

@@ -24,8 +24,10 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
 from . import __version__
-from .anatomy import (FAMILIES, HEADS, Layer, Layout, anatomy, check_own_weights, check_plain, layout_of,
-                                mean_pooling, reads_mean, tiny_batch, unwrap)
+from lottery_nb.anatomy import (
+    FAMILIES, HEADS, Layer, Layout, anatomy, check_own_weights, check_plain, layout_of, mean_pooling,
+    reads_mean, tiny_batch, unwrap,
+)
 from .checks import AnyPath, Count, Device, Name, Word, checked, is_file, over, within
 from .masking import Mask, check_mask, masked
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors, written_whole
@@ -99,9 +101,13 @@ class Beside:
     shared_bias: bool = False # all layers are given one position bias (B, H, T, T)
     positions: tuple[str, ...] = () # modules of the encoder that only heads read
 
-BESIDE = {"deberta-v2": Beside(rows=("pos_key_proj", "pos_query_proj"), positions=("encoder.rel_embeddings", "encoder.LayerNorm")),
+BESIDE = {
+    "deberta-v2": Beside(
+        rows=("pos_key_proj", "pos_query_proj"), positions=("encoder.rel_embeddings", "encoder.LayerNorm")
+    ),
     "mpnet": Beside(shared_bias=True, positions=("encoder.relative_attention_bias",)),
-    "modernbert": Beside(behind=("out_drop",), norms=("attn_norm", "mlp_norm"))}
+    "modernbert": Beside(behind=("out_drop",), norms=("attn_norm", "mlp_norm")),
+}
 
 def _own_bias(block: nn.Module, args: tuple) -> tuple: # of MPNetSelfAttention: hidden states, mask, bias, ...
     return *args[:2], args[2][:, block.kept_heads], *args[3:]
@@ -194,7 +200,8 @@ def cut(
         elif not heads.all(): cut_heads(block, layer, heads, parts.head_dim, beside)
         if not ffn: drop_ffn(module, layout, beside)
     for name, module in parts.base.named_modules():
-        if name in beside.positions and not mask.heads.any(): module.requires_grad_(False) # or DDP would wait for it
+        if name in beside.positions and not mask.heads.any():
+            module.requires_grad_(False) # or DDP would wait for it
     model.compaction = parts.base.compaction = Compaction(mask, about)
 
 # %% ../nbs/08_compaction.ipynb #3039880b
@@ -222,7 +229,10 @@ def _already(done: Mask, mask: Mask) -> str:
         f"`model.compaction.mask & mask`{both} instead")
 
 # %% ../nbs/08_compaction.ipynb #aa196c92
-Inputs = Annotated[Mapping, Word("with input_ids or inputs_embeds", lambda batch: {"input_ids", "inputs_embeds"} & batch.keys())]
+Inputs = Annotated[
+    Mapping,
+    Word("with input_ids or inputs_embeds", lambda batch: {"input_ids", "inputs_embeds"} & batch.keys()),
+]
 
 @checked
 def outputs_of(
@@ -325,7 +335,9 @@ VARIANT = "compact" # of the weights: model.compact.safetensors
 MANIFEST = "compaction.safetensors" # masks, and a checksum of every file
 COMPACT_FORMAT = "lottery_nb compact model 1"
 
-Tokenizer = Annotated[Any, Word("a tokenizer or None", lambda value: value is None or hasattr(value, "save_pretrained"))]
+Tokenizer = Annotated[
+    Any, Word("a tokenizer or None", lambda value: value is None or hasattr(value, "save_pretrained"))
+]
 
 @checked
 def save_compact(
@@ -368,7 +380,9 @@ def write_manifest(
     write_tensors(folder/MANIFEST, tensors, about, COMPACT_FORMAT, _manifest)
 
 def _manifest(about: dict, tensors: Mapping[str, torch.Tensor]) -> tuple[dict, Mask]: # what a file holds
-    check_fields(about, {"model_class": str, "architecture": ARCHITECTURE, "files": dict[str, str], "version": str})
+    check_fields(
+        about, {"model_class": str, "architecture": ARCHITECTURE, "files": dict[str, str], "version": str}
+    )
     check_tensors(tensors, {"heads": (bool, "LH"), "ffns": (bool, "L")})
     return about, Mask(**tensors)
 
@@ -524,7 +538,9 @@ def run_onnx(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    values = session.run(None, {i.name: batch[i.name].cpu().numpy() for i in session.get_inputs() if i.name in batch})
+    values = session.run(
+        None, {i.name: batch[i.name].cpu().numpy() for i in session.get_inputs() if i.name in batch}
+    )
     return {out.name: torch.from_numpy(value) for out, value in zip(session.get_outputs(), values)}
 
 @contextmanager
@@ -587,4 +603,5 @@ def quantize_onnx(
     from onnxruntime.quantization import QuantType, quantize_dynamic
     model = onnx.load(source)
     del model.graph.value_info[:] # stale where the exporter turned a weight round; the tool infers them anew
-    with written_whole(target, new=True) as part, _hushed(): quantize_dynamic(model, part, weight_type=QuantType.QInt8)
+    with written_whole(target, new=True) as part, _hushed():
+        quantize_dynamic(model, part, weight_type=QuantType.QInt8)

@@ -101,14 +101,16 @@ def ticket_architecture(
 @dataclass(frozen=True, eq=False)
 class DominantTicket:
     "Columns of matrices, most dominated first. Raises ValueError for dimensions that are none, or repeated."
-    dims: Mapping[str, Sequence[Annotated[int, within(0, 2**31 - 1)]]] # Matrix.name -> inputs; `in_features`: bias; []: none
+    # Matrix.name -> inputs; `in_features`: bias; []: none
+    dims: Mapping[str, Sequence[Annotated[int, within(0, 2**31 - 1)]]]
     architecture: Mapping = field(default_factory=dict) # of `ticket_architecture(model)`
     about: Mapping = field(default_factory=dict) # where it comes from: model, task, k, sigma, seed, …
     version: str = __version__ # of the package that made it
 
     def __post_init__(self):
         for name, dims in self.dims.items():
-            if len(set(dims)) < len(dims): raise ValueError(f"{name} has the dimensions {list(dims)}: give each of them once")
+            if len(set(dims)) < len(dims):
+                raise ValueError(f"{name} has the dimensions {list(dims)}: give each of them once")
 
     def __len__(self): return sum(map(len, self.dims.values()))
     def __eq__(self, other): return isinstance(other, DominantTicket) and dict(self.dims) == dict(other.dims)
@@ -322,7 +324,8 @@ class TrainWeights(TrainerCallback):
         self.hooks = []
 
     @property
-    def identity(self) -> dict: return {"weights": sha256_of("", {name: t.cpu() for name, t in self.weights.items()})}
+    def identity(self) -> dict:
+        return {"weights": sha256_of("", {name: t.cpu() for name, t in self.weights.items()})}
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
         model, masks = unwrap(model), gradient_masks(unwrap(model), self.weights)
@@ -622,16 +625,20 @@ def _model_inputs(base: nn.Module, batch: Mapping, i: int) -> tuple[dict, torch.
             "input_ids or inputs_embeds among them")
     mask = inputs.get("attention_mask", torch.ones(ids.shape[:2], device=base.device))
     if mask.shape != ids.shape[:2]:
-        raise ValueError(f"the attention_mask of batch {i} (counted from 0) is {tuple(mask.shape)}, its tokens "
-            f"are {tuple(ids.shape[:2])}: give one number for each token, 0 for padding")
+        raise ValueError(
+            f"the attention_mask of batch {i} (counted from 0) is {tuple(mask.shape)}, its tokens "
+            f"are {tuple(ids.shape[:2])}: give one number for each token, 0 for padding"
+        )
     return inputs, mask.bool()
 
 # %% ../nbs/32_dominance.ipynb #a6afcdb6
 def _check_pretrained(model: nn.Module):
     "Raises ValueError for a model with tuned columns, bare or under a head."
     if any(name.endswith(".columns") for name, _ in unwrap(model).named_parameters()):
-        raise ValueError("this model has tuned columns, and a ticket is predicted at θ₀: give the pre-trained "
-            "model, or use merge_columns first to start from what it has learnt")
+        raise ValueError(
+            "this model has tuned columns, and a ticket is predicted at θ₀: give the pre-trained "
+            "model, or use merge_columns first to start from what it has learnt"
+        )
 
 @checked
 @torch.no_grad()
@@ -652,8 +659,10 @@ def input_statistics(
     for m in parts.matrices():
         means = (found.sums[m.module] / found.tokens).abs().cpu() # (2, in_features): E x, E abs(x)
         if not means.isfinite().all():
-            raise ValueError(f"{m.name} reads numbers that are not finite: look for them in the weights or the "
-                "inputs, and use float32 rather than float16")
+            raise ValueError(
+                f"{m.name} reads numbers that are not finite: look for them in the weights or the "
+                "inputs, and use float32 rather than float16"
+            )
         one = torch.ones(0 if m.bias is None else 1, dtype=torch.float64)
         for name, mean in zip(INPUT_STATISTICS, means): statistics[name][m.name] = torch.cat([mean, one])
     return statistics

@@ -27,7 +27,10 @@ class Driver(subprocess.Popen):
         **options, # of `call`
     ):
         if call.__module__ == "__main__":
-            raise ValueError(f"{call.__name__} belongs to this notebook, which no driver can import: give a function of a module")
+            raise ValueError(
+                f"{call.__name__} belongs to this notebook, which no driver can import: give a function of "
+                "a module"
+            )
         self.log = project_path(log)
         self.log.mkdir(parents=True, exist_ok=True)
         self.output = self.log / f"{uuid.uuid4().hex}.txt" # all that it prints
@@ -64,7 +67,8 @@ def _follow(log, heartbeat, host): # before any other chapter is imported
 
 # %% ../nbs/18_faults.ipynb #50974bf0
 #| eval: false
-if "LOTTERY_DRIVER" in os.environ: _follow(**json.loads(os.environ["LOTTERY_DRIVER"])) # a driver, or a worker of one
+if "LOTTERY_DRIVER" in os.environ:
+    _follow(**json.loads(os.environ["LOTTERY_DRIVER"])) # a driver, or a worker of one
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler) # a process in the background is born deaf to it
@@ -102,7 +106,9 @@ def hit(
     "Wait for a moment, and send a signal."
     while driver.poll() is None and read_events(driver.log).empty: time.sleep(.02)
     time.sleep(seconds)
-    found = [process for process in training_now(driver.log) if process != driver.pid] if worker else [driver.pid]
+    found = (
+        [process for process in training_now(driver.log) if process != driver.pid] if worker else [driver.pid]
+    )
     if driver.poll() is not None or not found: return False
     try: os.kill(random.choice(found), how)
     except ProcessLookupError: return False
@@ -127,12 +133,17 @@ def results(
 ) -> dict: # name of a finished run -> hash of its record and tensors
     "Say what an experiment has found, to compare it with another."
     root = project_path(out_dir)
-    return {file.parent.relative_to(root).as_posix(): _digest(file.parent) for file in sorted(root.rglob("record.json"))
-            if not any(part.startswith(".") for part in file.relative_to(root).parts)}
+    return {
+        file.parent.relative_to(root).as_posix(): _digest(file.parent)
+        for file in sorted(root.rglob("record.json"))
+        if not any(part.startswith(".") for part in file.relative_to(root).parts)
+    }
 
 def leftovers(out_dir) -> list[str]:
     "Locks and checkpoints that an experiment has not removed; temporary folders of a killed process go after a week."
-    names = (path.name for path in project_path(out_dir).rglob("*") if not records.LEFTOVER.fullmatch(path.name))
+    names = (
+        path.name for path in project_path(out_dir).rglob("*") if not records.LEFTOVER.fullmatch(path.name)
+    )
     return sorted(name for name in names if name.startswith(".") or name.endswith(".unfinished"))
 
 # %% ../nbs/18_faults.ipynb #12909e4f
@@ -144,6 +155,9 @@ def harm(
     "Count what a fault has done to an experiment."
     events = read_events(log)
     written = events[events.event == "run written"].run.value_counts()
-    return {"lost": len(expected.keys() - found.keys()),
-            "wrong": sum(value != found[name] for name, value in expected.items() if name in found) + len(found.keys() - expected.keys()),
-            "repeated": int((written - 1).sum())}
+    return {
+        "lost": len(expected.keys() - found.keys()),
+        "wrong": sum(value != found[name] for name, value in expected.items() if name in found)
+        + len(found.keys() - expected.keys()),
+        "repeated": int((written - 1).sum()),
+    }

@@ -48,7 +48,10 @@ def metric_columns(
     columns = {name: f"{score}_{name}" if score else name for name in names}
     found = {name: column for name, column in columns.items() if pd.notna(row.get(column))}
     if len(found) > 1: return found
-    if (score or "score") not in row: raise ValueError(f"score is {score!r}, expected a column of the frame: {', '.join(map(str, row.index))}")
+    if (score or "score") not in row:
+        raise ValueError(
+            f"score is {score!r}, expected a column of the frame: {', '.join(map(str, row.index))}"
+        )
     return {row.get("metric"): score or "score"}
 
 def result_names(
@@ -138,7 +141,9 @@ def phase_transition_figure(
     score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
     "Draw score against level for each kind of ticket, full model and control (Figure 4). Raises ValueError."
-    check_frame(frame, ("kind", "level", "task", "metric", "run", "selection", "weight_remaining", score or "score"))
+    check_frame(
+        frame, ("kind", "level", "task", "metric", "run", "selection", "weight_remaining", score or "score")
+    )
     parts = {task: part for task, part in frame.groupby("task", sort=False)}
     if ax is not None and len(parts) > 1:
         raise ValueError(f"one axes holds one task, the frame has {list(parts)}: filter it, or leave ax out")
@@ -162,26 +167,54 @@ def ticket_gains(
     full = points[points.kind == "full"].set_index(["run", "metric"]).points
     tickets = points[points.kind.isin(KINDS)]
     if lost := set(tickets.run) - set(full.index.get_level_values("run")):
-        raise ValueError(f"run {min(lost)!r} has tickets, but no full model to compare them with: add its row")
+        raise ValueError(
+            f"run {min(lost)!r} has tickets, but no full model to compare them with: add its row"
+        )
     base = full.reindex(pd.MultiIndex.from_frame(tickets[["run", "metric"]])).to_numpy()
     return tickets.assign(gain=tickets.points - base)
 
 def _draw_sizes(ax, gains, kinds, colours):
     dashes = {kind: "" if kind == kinds[0] else DASHES[kind] for kind in kinds}
     for kind, part in gains.groupby("kind"):
-        band = {"errorbar": "sd", "err_kws": {"alpha": .15}} if kind == kinds[0] else {"errorbar": None, "alpha": .7}
-        sns.lineplot(part, x="level", y="gain", hue="train_size", hue_order=list(colours), palette=colours, style="kind",
-                     dashes=dashes, style_order=kinds, markers=MARKERS, markersize=6, ax=ax, legend=False, **band)
+        band = (
+            {"errorbar": "sd", "err_kws": {"alpha": 0.15}}
+            if kind == kinds[0]
+            else {"errorbar": None, "alpha": 0.7}
+        )
+        sns.lineplot(
+            part,
+            x="level",
+            y="gain",
+            hue="train_size",
+            hue_order=list(colours),
+            palette=colours,
+            style="kind",
+            dashes=dashes,
+            style_order=kinds,
+            markers=MARKERS,
+            markersize=6,
+            ax=ax,
+            legend=False,
+            **band,
+        )
     ax.axhline(0, ls="--", color=PALETTE["full"])
     ax.set(xlabel="level (% of heads and of FFNs pruned)", xticks=sorted(gains.level.unique()))
 
 # %% ../nbs/54_figures.ipynb #726c25e5
 def _size_legend(ax, kinds, colours):
     looks = {f"{size:,} examples": {"color": colour, "lw": 3} for size, colour in colours.items()}
-    looks |= {f"{kind} tickets": {"color": "black", "marker": MARKERS[kind], "ls": "-" if kind == kinds[0] else (0, DASHES[kind])}
-              for kind in kinds}
+    looks |= {
+        f"{kind} tickets": {
+            "color": "black",
+            "marker": MARKERS[kind],
+            "ls": "-" if kind == kinds[0] else (0, DASHES[kind]),
+        }
+        for kind in kinds
+    }
     looks["full model"] = {"color": PALETTE["full"], "ls": "--"}
-    ax.legend(handles=[Line2D([], [], label=label, **look) for label, look in looks.items()], fontsize="small")
+    ax.legend(
+        handles=[Line2D([], [], label=label, **look) for label, look in looks.items()], fontsize="small"
+    )
 
 @checked
 def size_figure(
@@ -197,7 +230,9 @@ def size_figure(
     sizes = sorted(frame.train_size.unique())
     colours = dict(zip(sizes, sns.color_palette("flare", len(sizes))))
     metrics = list(gains.metric.unique())
-    shape = dict(figsize=(5.4 * len(models), 4.2 * len(metrics)), squeeze=False, sharey="row", layout="constrained")
+    shape = dict(
+        figsize=(5.4 * len(models), 4.2 * len(metrics)), squeeze=False, sharey="row", layout="constrained"
+    )
     fig, grid = plt.subplots(len(metrics), len(models), **shape)
     for (metric, model), ax in zip(product(metrics, models), grid.flatten()):
         _draw_sizes(ax, gains[(gains.metric == metric) & (gains.model == model)], kinds, colours)
@@ -267,7 +302,9 @@ BARS = {"errorbar": "sd", "capsize": .15, "edgecolor": "black", "linewidth": .8}
 def _draw_gains(ax, lines):
     colours = {"super ticket": PALETTE["winning"], "best restart": "#c8c8c8"}
     points = {"super ticket": 100 * lines.gain, "best restart": 100 * (lines.control - lines.full)}
-    gains = lines.assign(**points).melt("result", list(points), var_name="choice", value_name="points").dropna()
+    gains = (
+        lines.assign(**points).melt("result", list(points), var_name="choice", value_name="points").dropna()
+    )
     sns.barplot(gains, x="result", y="points", hue="choice", palette=colours, ax=ax, **BARS)
     ax.axhline(0, color="black", lw=.8)
     ax.set_ylabel("gain over the full model\n(points)")
@@ -351,8 +388,11 @@ def out_weighted_figure(
         height, width = maps[kind].shape
         ax.imshow(pixels, aspect="auto", cmap=shades, vmin=0, vmax=max(pixels.max(), 1e-9),
                   interpolation="nearest", extent=(-.5, width - .5, height - .5, -.5))
-        ax.set(title=f"{kind}: {100 * np.mean(maps[kind]):.2g} % out-weighted", xlabel="input dimension, bias last",
-               ylabel="output")
+        ax.set(
+            title=f"{kind}: {100 * np.mean(maps[kind]):.2g} % out-weighted",
+            xlabel="input dimension, bias last",
+            ylabel="output",
+        )
     fig.suptitle(title)
     return fig
 
@@ -366,7 +406,8 @@ def _floors(
     kinds = {}
     high = max(3, lines // len(layers))
     for layer in sorted(layers):
-        for kind, mask in layers[layer].items(): kinds.setdefault(kind, []).append(pooled(mask, high, columns))
+        for kind, mask in layers[layer].items():
+            kinds.setdefault(kind, []).append(pooled(mask, high, columns))
     return {kind: np.stack(kinds[kind]) for kind in MATRICES if kind in kinds}
 
 def _draw_floors(ax, floors, width, layers):
@@ -427,8 +468,20 @@ def method_looks(
 def _draw_curve(ax, points, column, name):
     labels = list(points.label.unique())
     colours, dashes = method_looks(labels)
-    sns.lineplot(points.dropna(subset=column), x="step", y=column, hue="label", style="label", hue_order=labels,
-                 style_order=labels, palette=colours, dashes=dashes, errorbar="sd", err_kws={"alpha": .1}, ax=ax)
+    sns.lineplot(
+        points.dropna(subset=column),
+        x="step",
+        y=column,
+        hue="label",
+        style="label",
+        hue_order=labels,
+        style_order=labels,
+        palette=colours,
+        dashes=dashes,
+        errorbar="sd",
+        err_kws={"alpha": 0.1},
+        ax=ax,
+    )
     ax.set(xlabel="optimizer step", ylabel=name)
     ax.get_legend().remove()
 
@@ -439,7 +492,9 @@ def convergence_figure(
     "Draw loss, training and validation score against the step, by method (Figure 3). Raises ValueError."
     check_frame(curves, ("label", "task", "metric", "step", "loss", "train_score", "validation_score"))
     if curves.task.nunique() > 1:
-        raise ValueError(f"a figure holds one task, the curves are of {list(curves.task.unique())}: filter them")
+        raise ValueError(
+            f"a figure holds one task, the curves are of {list(curves.task.unique())}: filter them"
+        )
     metric = metric_label(curves.metric.iloc[0])
     points = curves.copy()
     points[["train_score", "validation_score"]] *= 100
@@ -497,7 +552,9 @@ def adaptation_table(
     for (task, result), part in by_metric(frame, score).groupby(["task", "result"], sort=False):
         table = part.pivot_table(index="source", columns="share", values="points", aggfunc=spread, sort=False)
         table = table[sorted(table)]
-        tables[result] = table.set_axis([f"{100 * share:g} % ({sizes[task, share]})" for share in table], axis=1)
+        tables[result] = table.set_axis(
+            [f"{100 * share:g} % ({sizes[task, share]})" for share in table], axis=1
+        )
     return pd.concat(tables, names=["task"]).fillna("–")
 
 @checked
@@ -507,13 +564,27 @@ def adaptation_figure(
     "Draw scores against the number of training examples, by source. Raises ValueError."
     check_frame(frame, ("source", "task", "metric", "train_size", "score"))
     if frame.task.nunique() > 1:
-        raise ValueError(f"a figure holds one target, the rows are of {list(frame.task.unique())}: filter them")
+        raise ValueError(
+            f"a figure holds one target, the rows are of {list(frame.task.unique())}: filter them"
+        )
     points = by_metric(frame)
     labels = list(frame.source.unique())
     panels = _panels(points.metric.nunique(), height=4.2)
     for ax, (metric, part) in zip(panels, points.groupby("metric", sort=False)):
-        sns.lineplot(part, x="train_size", y="points", hue="source", style="source", hue_order=labels, style_order=labels,
-                     palette=sns.color_palette("colorblind", len(labels)), markers=True, errorbar="sd", err_kws={"alpha": .12}, ax=ax)
+        sns.lineplot(
+            part,
+            x="train_size",
+            y="points",
+            hue="source",
+            style="source",
+            hue_order=labels,
+            style_order=labels,
+            palette=sns.color_palette("colorblind", len(labels)),
+            markers=True,
+            errorbar="sd",
+            err_kws={"alpha": 0.12},
+            ax=ax,
+        )
         ax.set(xscale="log", xlabel="training examples", ylabel=metric_label(metric))
         ax.set_title(frame.task.iloc[0], fontweight="bold")
         ax.legend(title=None)
@@ -541,11 +612,21 @@ def sharing_figure(
     check_frame(frame, ("method", "task", "seed", "score"))
     points = by_metric(frame).assign(result=lambda rows: rows.result.str.replace(" ", "\n"))
     wide = points.pivot_table(index=["result", "seed"], columns="method", values="points", sort=False)
-    if "single task" not in wide: raise ValueError(f"methods are {list(wide)}: 'single task', to compare with, is missing")
+    if "single task" not in wide:
+        raise ValueError(f"methods are {list(wide)}: 'single task', to compare with, is missing")
     gains = wide.drop(columns="single task").sub(wide["single task"], axis=0).reset_index(level="result")
     long = gains.melt("result", var_name="method", value_name="gain")
     fig, ax = plt.subplots(figsize=(1.6 + 1.5 * points.result.nunique(), 4), layout="constrained")
-    sns.barplot(long, x="result", y="gain", hue="method", errorbar="sd", palette="colorblind", ax=ax, err_kws={"linewidth": 1})
+    sns.barplot(
+        long,
+        x="result",
+        y="gain",
+        hue="method",
+        errorbar="sd",
+        palette="colorblind",
+        ax=ax,
+        err_kws={"linewidth": 1},
+    )
     ax.axhline(0, color="black", linewidth=.8)
     ax.set(xlabel="", ylabel="gain over single task (points)")
     ax.legend(title=None, fontsize="small")
@@ -566,9 +647,18 @@ def shares_figure(
         at = (j + .5 * (j == heads), i)
         turn = 360 * np.concatenate([[0], np.cumsum(slices[:, i, j])])
         radius = .46 * np.sqrt(sizes[i, j] / sizes.max())
-        for n, colour in enumerate(colours): ax.add_patch(Wedge(at, radius, 90 - turn[n + 1], 90 - turn[n], facecolor=colour, linewidth=0))
-    ax.set(xlim=(-.6, heads + 1.1), ylim=(layers - .4, -.6), xticks=[*range(heads), heads + .5], xticklabels=[*range(heads), "FFN"],
-           yticks=range(layers), xlabel="head", ylabel="layer", aspect="equal")
+        for n, colour in enumerate(colours):
+            ax.add_patch(Wedge(at, radius, 90 - turn[n + 1], 90 - turn[n], facecolor=colour, linewidth=0))
+    ax.set(
+        xlim=(-0.6, heads + 1.1),
+        ylim=(layers - 0.4, -0.6),
+        xticks=[*range(heads), heads + 0.5],
+        xticklabels=[*range(heads), "FFN"],
+        yticks=range(layers),
+        xlabel="head",
+        ylabel="layer",
+        aspect="equal",
+    )
     handles = [Patch(color=colour, label=task) for task, colour in zip(shares.tasks, colours)]
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, .5), frameon=False)
     return fig
@@ -579,7 +669,8 @@ def shares_heatmap(
 ) -> plt.Figure:
     "Draw the ticket importance, and every task's share, in grey: a panel each, on one scale for the shares."
     panels = {"importance": np.column_stack([shares.heads, shares.ffns])}
-    for task, h, f in zip(shares.tasks, shares.head_shares, shares.ffn_shares): panels[task] = np.column_stack([h, f])
+    for task, h, f in zip(shares.tasks, shares.head_shares, shares.ffn_shares):
+        panels[task] = np.column_stack([h, f])
     layers, heads = shares.heads.shape
     columns = min(3, len(panels))
     fig, grid = plt.subplots(-(-len(panels) // columns), columns, squeeze=False, layout="constrained")
@@ -603,9 +694,27 @@ def variance_figure(
     kinds = [kind for kind in KINDS if (frame.kind == kind).any()]
     fig, panels = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for ax, (column, title) in zip(panels, titles.items()):
-        sns.lineplot(frame[frame.kind.isin(kinds)], x="level", y=column, hue="kind", style="kind", hue_order=kinds, style_order=kinds, palette=PALETTE,
-                     markers=MARKERS, dashes=DASHES, errorbar="sd", ax=ax, legend=ax is panels[0])
-        ax.axhline(frame[frame.kind == "full"][column].mean(), color=PALETTE["full"], linestyle="--", label="full model")
+        sns.lineplot(
+            frame[frame.kind.isin(kinds)],
+            x="level",
+            y=column,
+            hue="kind",
+            style="kind",
+            hue_order=kinds,
+            style_order=kinds,
+            palette=PALETTE,
+            markers=MARKERS,
+            dashes=DASHES,
+            errorbar="sd",
+            ax=ax,
+            legend=ax is panels[0],
+        )
+        ax.axhline(
+            frame[frame.kind == "full"][column].mean(),
+            color=PALETTE["full"],
+            linestyle="--",
+            label="full model",
+        )
         ax.set(title=title, xlabel="level (% of heads and of FFNs pruned)", ylabel="")
     panels[0].legend(title=None, fontsize="small")
     return fig
@@ -625,8 +734,22 @@ def rate_figure(
     panels = _panels(len(parts), height=4)
     looks = dict(zip(methods, sns.color_palette("colorblind", len(methods))))
     for ax, ((task, metric), part) in zip(panels, parts):
-        sns.lineplot(part, x="learning_rate", y="points", hue="method", style="method", hue_order=methods, style_order=methods,
-                     palette=looks, markers=True, markersize=8, errorbar="sd", err_kws={"alpha": .15}, ax=ax, legend=ax is panels[0])
+        sns.lineplot(
+            part,
+            x="learning_rate",
+            y="points",
+            hue="method",
+            style="method",
+            hue_order=methods,
+            style_order=methods,
+            palette=looks,
+            markers=True,
+            markersize=8,
+            errorbar="sd",
+            err_kws={"alpha": 0.15},
+            ax=ax,
+            legend=ax is panels[0],
+        )
         ax.set(xscale="log", xlabel="learning rate", ylabel=metric_label(metric))
         ax.set_xticks(rates, labels=[f"{rate:g}" for rate in rates], minor=False)
         ax.set_xticks([], minor=True)

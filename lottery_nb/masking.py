@@ -23,11 +23,13 @@ from .checks import checked, dtype, shape, within
 @dataclass(frozen=True, eq=False, repr=False)
 class Mask:
     "The structures that are kept. Raises ValueError unless both are bool tensors with a row per layer."
-    heads: Annotated[torch.Tensor, dtype(bool), shape("layers", "heads"), "True where a structure is kept"] # (L, H)
+    # (L, H)
+    heads: Annotated[torch.Tensor, dtype(bool), shape("layers", "heads"), "True where a structure is kept"]
     ffns: Annotated[torch.Tensor, dtype(bool), shape("layers"), "True where a structure is kept"] # (L,)
 
     def __post_init__(self):
-        for name in ("heads", "ffns"): object.__setattr__(self, name, getattr(self, name).detach().to("cpu", copy=True))
+        for name in ("heads", "ffns"):
+            object.__setattr__(self, name, getattr(self, name).detach().to("cpu", copy=True))
         if len(self.heads) != len(self.ffns):
             raise ValueError(f"heads has {len(self.heads)} rows, ffns {len(self.ffns)}: give one per layer")
 

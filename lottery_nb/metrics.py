@@ -31,7 +31,8 @@ def correlation(
     references: Annotated[Any, array("n")], # (n,), real
 ) -> float: # -1 to 1
     "Correlate; 0 where one side does not vary."
-    if len(predictions) != len(references): raise ValueError(f"{len(predictions)} predictions for {len(references)} references: give one of each")
+    if len(predictions) != len(references):
+        raise ValueError(f"{len(predictions)} predictions for {len(references)} references: give one of each")
     if is_constant(predictions) or is_constant(references): return 0.0
     return float(measure(predictions, references).statistic)
 

@@ -46,8 +46,10 @@ def written_whole(
             os.replace(file, path.with_name(file.name))
     except Exception as error:
         if (number := _error_number(error)) is None: raise
-        failed = OSError(f"{path} was not written, not even in part ({os.strerror(number)}): make room there, or "
-            "give a place that can be written")
+        failed = OSError(
+            f"{path} was not written, not even in part ({os.strerror(number)}): make room there, or "
+            "give a place that can be written"
+        )
         failed.errno = number
         raise failed from error
     finally:
@@ -107,7 +109,8 @@ def check_fields(
 ):
     "Raises ValueError unless these fields are there, of these types, and no others."
     if missing := sorted(kinds.keys() - about.keys()): raise ValueError(f"it has no field {missing[0]!r}")
-    if strange := sorted(about.keys() - kinds.keys()): raise ValueError(f"it has a strange field {strange[0]!r}")
+    if strange := sorted(about.keys() - kinds.keys()):
+        raise ValueError(f"it has a strange field {strange[0]!r}")
     for name, kind in kinds.items():
         if not _fits(about[name], kind):
             wanted = kind.__name__ if isinstance(kind, type) else kind
@@ -133,15 +136,18 @@ def check_tensors(
             wished = ", ".join(map(str, letters))
             raise ValueError(f"its tensor {name!r} is {tuple(t.shape)}, expected ({wished}) with {sizes}")
 
-def _kind(t: torch.Tensor) -> type: return bool if t.dtype == torch.bool else float if t.is_floating_point() else int
+def _kind(t: torch.Tensor) -> type:
+    return bool if t.dtype == torch.bool else float if t.is_floating_point() else int
 
 def _same_sizes(shape, letters: str, sizes: dict) -> bool: # letter -> size, as far as it is known
     known = [a if isinstance(a, int) else sizes.setdefault(a, n) for a, n in zip(letters, shape)]
     return len(letters) == len(shape) and known == [*shape]
 
 # %% ../nbs/05_provenance.ipynb #b912c40f
-DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bfloat16, torch.float16,
-    torch.float32, torch.float64)
+DTYPES = (
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bfloat16, torch.float16,
+    torch.float32, torch.float64,
+)
 
 @checked
 def check_values(
@@ -149,7 +155,8 @@ def check_values(
 ):
     "Raises ValueError for NaN, infinity, and types that are not in DTYPES."
     for name, t in tensors.items():
-        if t.dtype not in DTYPES: raise ValueError(f"its tensor {name!r} is {t.dtype}, which is not kept in files")
+        if t.dtype not in DTYPES:
+            raise ValueError(f"its tensor {name!r} is {t.dtype}, which is not kept in files")
         good = t.flatten().view(torch.uint8) < 2 if t.dtype == torch.bool else t.isfinite()
         if not good.all(): raise ValueError(f"its tensor {name!r} holds NaN, infinity or half a Boolean")
 
@@ -223,8 +230,20 @@ def _spoil(tree, draw: random.Random): # a JSON value with one thing changed, so
 
 def _spoil_tensor(t: torch.Tensor, draw: random.Random) -> torch.Tensor: # another shape, type or value
     flat = t.flatten()
-    return draw.choice((t[None], flat, flat[1:], flat.repeat(2), t.double(), t.float() * math.nan, t.to(torch.complex64),
-        t.long() - 5, t.bool(), torch.full_like(t, 7, dtype=torch.uint8).view(torch.bool))).clone()
+    return draw.choice(
+        (
+            t[None],
+            flat,
+            flat[1:],
+            flat.repeat(2),
+            t.double(),
+            t.float() * math.nan,
+            t.to(torch.complex64),
+            t.long() - 5,
+            t.bool(),
+            torch.full_like(t, 7, dtype=torch.uint8).view(torch.bool),
+        )
+    ).clone()
 
 def _spoil_bytes(content: bytes, draw: random.Random) -> bytes:
     for _ in range(draw.randint(1, 4)):

@@ -136,8 +136,11 @@ def check_parameters(
         default, comment = known[name]
         rule = rule_of(_hint_of(default, default is None or "None" in comment))
         wrong = rule and rule(value)
-        if wrong: raise ValueError(f"parameter {name}{wrong.where} is {wrong.value!r}, expected {wrong.expected} as in "
-                                   f"{name} = {default!r}: {_how_to_write(name, default)}")
+        if wrong:
+            raise ValueError(
+                f"parameter {name}{wrong.where} is {wrong.value!r}, expected {wrong.expected} as in "
+                f"{name} = {default!r}: {_how_to_write(name, default)}"
+            )
 
 def _unknown_parameter(name, known):
     near = difflib.get_close_matches(name, known, n=1, cutoff=.5)
@@ -154,7 +157,11 @@ def _hint_of(default, optional): # what fits where a default stands, as an annot
 
 def _how_to_write(name, default):
     if isinstance(default, bool): return f"write -p {name} True or -p {name} False"
-    return f"write -p {name} {default}" if isinstance(default, (int, float, str)) else f"write -y '{name}: {json.dumps(default)}'"
+    return (
+        f"write -p {name} {default}"
+        if isinstance(default, (int, float, str))
+        else f"write -y '{name}: {json.dumps(default)}'"
+    )
 
 # %% ../nbs/16_records.ipynb #34d853fc
 def environment() -> dict:
@@ -169,7 +176,8 @@ def git_revision(
     folder: AnyPath = ".", # relative to the project's root
 ) -> str | None:
     "The commit that `folder` is at; None outside git."
-    ask = ["git", "-c", "core.fsmonitor=false", "rev-parse", "--verify", "HEAD"] # reads a reference and no file
+    # reads a reference and no file
+    ask = ["git", "-c", "core.fsmonitor=false", "rev-parse", "--verify", "HEAD"]
     try: told = subprocess.run(ask, cwd=project_path(folder), capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError): return None
     return told.stdout.strip()
@@ -189,7 +197,8 @@ def write_record(
     "Write record.json. Raises TypeError for something that JSON cannot hold, OSError for a full disk."
     record = plain(record)
     text = json.dumps({**record, "checksum": checksum(record)}, indent=1, allow_nan=False)
-    with written_whole(project_path(folder) / "record.json") as part: part.write_text(text + "\n", encoding="utf-8")
+    with written_whole(project_path(folder) / "record.json") as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 # %% ../nbs/16_records.ipynb #d0241031
 @checked
@@ -311,7 +320,9 @@ def _claim(run: Path) -> Path: # a lock's file, in a folder that is not in its p
     file = run.with_name(f".{run.name}.{token}") / f"{token}.json"
     file.parent.mkdir(parents=True)
     shutil.copymode(run.parent, file.parent) # whoever shares the folder may take over
-    about = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid()), "where": _where()}
+    about = {
+        "host": platform.node(), "process": os.getpid(), "started": _started(os.getpid()), "where": _where(),
+    }
     file.write_text(json.dumps(about), encoding="utf-8")
     return file
 
@@ -383,7 +394,10 @@ def _beat(file: Path, ended: Event):
     while not ended.wait(HEARTBEAT):
         try: os.utime(file)
         except FileNotFoundError:
-            print(f"{file.parent.name[1:]} was silent for so long that another driver has taken over", flush=True)
+            print(
+                f"{file.parent.name[1:]} was silent for so long that another driver has taken over",
+                flush=True,
+            )
             break
         except OSError: pass # the file server does not answer
     _release(file)
@@ -403,12 +417,20 @@ def _tell(lock: Path, own: Path) -> bool: # whether there was anybody to tell ab
     for file in _holders(lock):
         run = f"{lock.parent.name}/{lock.name[1:-len('.lock')]}"
         if _HELD.get(file.stem) == get_ident():
-            raise RuntimeError(f"run {run} is held by the thread that waits for it: leave the first run_lock before")
+            raise RuntimeError(
+                f"run {run} is held by the thread that waits for it: leave the first run_lock before"
+            )
         with suppress(OSError): # released a moment ago
             beat, about = _seen(file)
             now = own.stat().st_mtime
-            who = f"process {about['process']} on {about['host']}" if {"process", "host"} <= about.keys() else "somebody"
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - now + lock.stat().st_mtime))
+            who = (
+                f"process {about['process']} on {about['host']}"
+                if {"process", "host"} <= about.keys()
+                else "somebody"
+            )
+            since = time.strftime(
+                "%Y-%m-%d %H:%M:%S", time.localtime(time.time() - now + lock.stat().st_mtime)
+            )
             quiet = f", silent for {now - beat:.0f} s" if now - beat > MISSED * HEARTBEAT else ""
             print(f"waiting for run {run}: {who} has had it since {since}{quiet}", flush=True)
             return True
@@ -513,14 +535,16 @@ def write_jsonl(
 ):
     "Write a frame as JSON lines, NaN as null. Raises TypeError for a value that JSON cannot hold, OSError."
     lines = [json.dumps(plain(row), allow_nan=False, ensure_ascii=False) for row in frame.to_dict("records")]
-    with written_whole(project_path(path)) as part: part.write_bytes("".join(line + "\n" for line in lines).encode())
+    with written_whole(project_path(path)) as part:
+        part.write_bytes("".join(line + "\n" for line in lines).encode())
 
 @checked
 def read_jsonl(
     path: AnyPath, # .jsonl
 ) -> pd.DataFrame:
     "Read JSON lines as a frame. Raises ValueError naming the line that is not whole."
-    if not project_path(path).is_file(): raise ValueError(f"there is no file {str(path)!r}: give one from write_jsonl")
+    if not project_path(path).is_file():
+        raise ValueError(f"there is no file {str(path)!r}: give one from write_jsonl")
     rows = []
     for i, line in enumerate(project_path(path).read_bytes().splitlines(), 1):
         try: rows.append(from_json(line.decode()))

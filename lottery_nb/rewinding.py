@@ -39,13 +39,17 @@ from .checks import AnyPath, Count, Name, at_least, below, checked, filled, has,
 from .compaction import compact
 from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
-from .records import (RunHeld, check_writable, environment, folder_fingerprint, free_first, if_free,
-                                is_complete, load_predictions, project_path, read_record, record_folder, run_hash,
-                                run_once, save_predictions, write_record)
+from lottery_nb.records import (
+    RunHeld, check_writable, environment, folder_fingerprint, free_first, if_free, is_complete,
+    load_predictions, project_path, read_record, record_folder, run_hash, run_once, save_predictions,
+    write_record,
+)
 from .tasks import Encoded, Task, selection_rows
 from .tickets import (KINDS, Kind, Levels, Ticket, architecture, cut_at, draw_ticket,
                                 weight_remaining)
-from .training import (RULES, TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source)
+from lottery_nb.training import (
+    RULES, TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source,
+)
 
 # %% ../nbs/22_rewinding.ipynb #58f4d575
 try: import resource
@@ -232,7 +236,9 @@ class KeptTokens(nn.Embedding):
         place[tokens] = torch.arange(len(tokens))
         padding = None if whole.padding_idx is None else int(place[whole.padding_idx])
         weight = whole.weight.detach()[tokens] # a copy
-        super().__init__(*weight.shape, padding_idx=padding, _weight=weight, _freeze=not whole.weight.requires_grad)
+        super().__init__(
+            *weight.shape, padding_idx=padding, _weight=weight, _freeze=not whole.weight.requires_grad
+        )
         self.register_buffer("place", place.to(weight.device), persistent=False)
     def forward(self, ids): return super().forward(self.place[ids])
 
@@ -255,7 +261,9 @@ def tokens_read(
     test: bool = False, # whether the test split is read, too
 ) -> torch.Tensor: # (n,) ids, ascending
     "List the tokens that training and validation meet, padding included."
-    columns = [rows.data.column("input_ids") for rows in [encoded.train, encoded.validation] + [encoded.test] * test]
+    columns = [
+        rows.data.column("input_ids") for rows in [encoded.train, encoded.validation] + [encoded.test] * test
+    ]
     ids = [pc.list_flatten(column).unique().to_numpy() for column in columns]
     return torch.from_numpy(np.unique(np.concatenate([*ids, [encoded.collator.tokenizer.pad_token_id]])))
 
@@ -330,7 +338,8 @@ def save_ticket(study: Study, row: Row, mask: Mask, model: nn.Module, folder: Pa
     ticket.save(folder / "ticket.safetensors")
 
 # %% ../nbs/22_rewinding.ipynb #d3b0145d
-DETAILS = ("parameters", "environment", "peak_memory", "history", "scores", "losses") # in a record, not in a frame
+# in a record, not in a frame
+DETAILS = ("parameters", "environment", "peak_memory", "history", "scores", "losses")
 SCORES = {"score": "validation", "selection": "selection", "rest": "rest"} # column -> validation rows
 
 def save_logits(folder: Path, task: Task, result: TrainResult):
@@ -348,13 +357,26 @@ def result_record(
     main = task.main_metric
     shared = {name: parameters[name] for name in ("model", "task", "seed", "learning_rate", "precision")}
     scores = {name: result.metrics[part][main] for name, part in SCORES.items()}
-    return {**shared, **scores, **result.metrics["validation"], "metric": main,
-            "metrics": list(result.metrics["validation"]), "choose_by": parameters["choose_by"],
-            "selection_loss": result.losses["selection"], "losses": result.losses, "best_epoch": result.best_epoch,
-            "steps": result.steps, "seconds": result.seconds, "train_size": len(task.train),
-            "splits": task.splits, "parameters": parameters, "environment": environment(),
-            "peak_memory": peak_memory(), "scores": result.metrics,
-            "history": result.history.to_dict("records")}
+    return {
+        **shared,
+        **scores,
+        **result.metrics["validation"],
+        "metric": main,
+        "metrics": list(result.metrics["validation"]),
+        "choose_by": parameters["choose_by"],
+        "selection_loss": result.losses["selection"],
+        "losses": result.losses,
+        "best_epoch": result.best_epoch,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "train_size": len(task.train),
+        "splits": task.splits,
+        "parameters": parameters,
+        "environment": environment(),
+        "peak_memory": peak_memory(),
+        "scores": result.metrics,
+        "history": result.history.to_dict("records"),
+    }
 
 def row_record(study: Study, row: Row, mask: Mask, result: TrainResult) -> dict: # what record.json holds
     "Say what a row was and what came out."
@@ -380,7 +402,9 @@ def train_rows(
 ):
     "Train the rows that are missing, on this process or on several; those that another driver is at come last."
     todo = [row for row in rows if not is_complete(study.folder(row))]
-    done = _train_in_turn(study, todo) if workers == 1 or len(todo) < 2 else _train_apart(study, todo, workers)
+    done = (
+        _train_in_turn(study, todo) if workers == 1 or len(todo) < 2 else _train_apart(study, todo, workers)
+    )
     with tqdm(total=len(rows), initial=len(rows) - len(todo), unit="row", disable=not progress) as bar, closing(done):
         for _ in done: bar.update()
 
@@ -505,7 +529,8 @@ def _try_again(row, end, deaths, began) -> bool:
     again = row not in deaths
     deaths[row] = end
     if again: warnings.warn(f"{_called(row)}: its process {end}, so it is tried once more in a new one")
-    elif not began: raise RuntimeError("no process could be started to train in: in a script, call with workers > 1 "
+    elif not began:
+        raise RuntimeError("no process could be started to train in: in a script, call with workers > 1 "
                                        "under if __name__ == '__main__'")
     return again
 
@@ -514,7 +539,9 @@ def _called(row):
     return f"restart {row.restart}" if row.restart else f"{row.kind} at {row.level:g} %"
 
 def _told_of(deaths, study):
-    each = "; ".join(f"{_called(row)}: its process {end}, and so it was tried twice" for row, end in deaths.items())
+    each = "; ".join(
+        f"{_called(row)}: its process {end}, and so it was tried twice" for row, end in deaths.items()
+    )
     memory = ", perhaps because memory ran out (then use fewer workers)" if "SIGKILL" in each else ""
     if Row("full") in deaths: return f"{each}{memory}. Without its scores there are no tickets"
     return f"{each}{memory}. All other rows are in {study.out_dir.name!r}, and are not trained again"
@@ -527,7 +554,9 @@ def read_rows(
     records = [{**read_record(folder), "folder": str(folder)} for folder in folders]
     for record in records: # every metric of every part, as "rest_f1"
         parts = {part: record.get("scores", {}).get(part, {}) for part in ("selection", "rest")}
-        record |= {f"{part}_{name}": value for part, scores in parts.items() for name, value in scores.items()}
+        record |= {
+            f"{part}_{name}": value for part, scores in parts.items() for name, value in scores.items()
+        }
     return pd.DataFrame(records).drop(columns=list(DETAILS), errors="ignore") # earlier records have fewer
 
 # %% ../nbs/22_rewinding.ipynb #3b4daf47
@@ -562,7 +591,8 @@ def choice(
     by: Literal[RULES] | None = None, # "loss" or "metric"; None: what the rows' own epochs were chosen by
 ) -> pd.Series: # of each row; the highest is chosen
     "What rows are chosen by: the selection split's loss with a minus, or its metric. Raises ValueError."
-    if by is None: by = frame.choose_by.iloc[0] if "choose_by" in frame else "metric" # as before there was a choice
+    if by is None:
+        by = frame.choose_by.iloc[0] if "choose_by" in frame else "metric" # as before there was a choice
     return -frame.selection_loss if by == "loss" else frame.selection
 
 @checked
@@ -575,10 +605,13 @@ def best_rows(
     rows = frame[frame.kind == kind]
     if rows.empty:
         raise ValueError(f"no {kind} rows among {sorted(set(frame.kind))}: let phase_transition train some")
-    drawn = sorted(set(rows.criterion.fillna("sensitivity"))) if "criterion" in rows else [] # early rows name none
+    # early rows name none
+    drawn = sorted(set(rows.criterion.fillna("sensitivity"))) if "criterion" in rows else []
     if len(drawn) > 1:
-        raise ValueError(f"the {kind} rows were drawn by {', '.join(drawn)}: choose among those of one criterion, "
-                         f"frame[(frame.kind != {kind!r}) | (frame.criterion == {drawn[0]!r})]")
+        raise ValueError(
+            f"the {kind} rows were drawn by {', '.join(drawn)}: choose among those of one criterion, "
+            f"frame[(frame.kind != {kind!r}) | (frame.criterion == {drawn[0]!r})]"
+        )
     order = pd.DataFrame({"choice": -choice(rows, by), "level": rows.level, "restart": rows.restart})
     order = order.sort_values(["choice", "level", "restart"], kind="stable")
     return rows.loc[order.index].drop_duplicates("run").sort_index()

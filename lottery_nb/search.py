@@ -20,7 +20,9 @@ import torch
 from transformers import TrainerCallback, TrainerState
 
 from .anatomy import anatomy
-from .checks import (AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within)
+from lottery_nb.checks import (
+    AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within,
+)
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
@@ -28,7 +30,9 @@ from .records import check_writable, read_record, record_folder, run_once, write
 from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
 from .tasks import Task
 from .tickets import Levels, Ticket, architecture, draw_ticket, weight_remaining
-from .training import RULES, TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder
+from lottery_nb.training import (
+    RULES, TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder,
+)
 
 # %% ../nbs/24_search.ipynb #426d4cc2
 @checked
@@ -38,7 +42,10 @@ def halving(
 ) -> list[tuple[int, float]]: # rounds: how many train, up to which share of the schedule
     "Plan successive halving: two tickets are trained to the end, four to `share`, eight to a thirty-second, more for as much less."
     rounds = math.ceil(math.log2(n)) - 1 # before the last
-    return [*((math.ceil(n / 2**i), share * (32 * share) ** (i + 1 - rounds)) for i in range(rounds)), (min(n, 2), 1.)]
+    return [
+        *((math.ceil(n / 2**i), share * (32 * share) ** (i + 1 - rounds)) for i in range(rounds)),
+        (min(n, 2), 1.0),
+    ]
 
 @checked
 def plan_cost(
@@ -57,7 +64,8 @@ class StopAt(TrainerCallback):
     def __init__(self,
         share: Share, # of all steps, above 0 to 1; 1 does not stop
     ): self.share = share
-    def there(self, state): return self.share < 1 and state.global_step >= math.ceil(self.share * state.max_steps)
+    def there(self, state):
+        return self.share < 1 and state.global_step >= math.ceil(self.share * state.max_steps)
     def on_step_end(self, args, state, control, **kw):
         if not self.there(state): return
         control.should_log = control.should_save = True
@@ -73,7 +81,9 @@ def mask_distance(
     b: Sequence[Mask], # as many, of the same shapes
 ) -> float: # 0 to 1
     "Share of structures that one of two lists of masks keeps and the other does not, mean over the lists."
-    share = lambda x, y: ((x.heads ^ y.heads).sum() + (x.ffns ^ y.ffns).sum()) / (x.heads.numel() + x.ffns.numel())
+    share = lambda x, y: (
+        ((x.heads ^ y.heads).sum() + (x.ffns ^ y.ffns).sum()) / (x.heads.numel() + x.ffns.numel())
+    )
     return float(np.mean([float(share(x, y)) for x, y in zip(a, b, strict=True)]))
 
 # %% ../nbs/24_search.ipynb #d5a578c5
@@ -109,7 +119,9 @@ class EarlyScores(TrainerCallback):
         if self.masks is not None: self.distances.append(mask_distance(self.masks, masks))
         self.masks = masks
         self.settled = len(self.distances) > 1 and max(self.distances[-2:]) <= self.tolerance
-        control.should_training_stop |= self.settled or state.global_step + every / 2 > self.latest * state.max_steps
+        control.should_training_stop |= (
+            self.settled or state.global_step + every / 2 > self.latest * state.max_steps
+        )
 
 # %% ../nbs/24_search.ipynb #86d2cf25
 @checked
@@ -121,7 +133,8 @@ def total_steps(
     if config.max_steps > 0: return config.max_steps
     return config.max_epochs * math.ceil(math.ceil(len(task.train) / config.batch_size) / config.accumulation)
 
-def step_size(config: TrainConfig) -> int: return config.batch_size * config.accumulation # examples per optimizer step
+def step_size(config: TrainConfig) -> int:
+    return config.batch_size * config.accumulation # examples per optimizer step
 
 # %% ../nbs/24_search.ipynb #d7b35337
 @dataclass(frozen=True, eq=False)
@@ -172,7 +185,8 @@ def prune_step_by_step(
     return masks, spent
 
 # %% ../nbs/24_search.ipynb #3cc05973
-DRAWS = {"finished": 1/8, "early": 1/2, "iterative": 1/8} # share of the schedule that the last four are trained: what drawing leaves
+# share of the schedule that the last four are trained: what drawing leaves
+DRAWS = {"finished": 1 / 8, "early": 1 / 2, "iterative": 1 / 8}
 
 @dataclass(frozen=True)
 class Search(Run):
@@ -191,10 +205,14 @@ def draw_masks(search: Search) -> tuple[dict, int]: # level -> Mask, examples tr
     task = search.task
     draw, min_heads, limit = (search.settings[name] for name in ("draw", "min_heads", "score_limit"))
     def batches(limit):
-        return task.batches(tokenizer, max_length=config.max_length, batch_size=config.batch_size, limit=limit)
+        return task.batches(
+            tokenizer, max_length=config.max_length, batch_size=config.batch_size, limit=limit
+        )
     if draw == "iterative":
         return prune_step_by_step(model, task, config, search.levels, batches(limit), min_heads)
-    early = EarlyScores(batches(min(len(task.train), limit or EARLY_LIMIT, EARLY_LIMIT)), search.levels, min_heads)
+    early = EarlyScores(
+        batches(min(len(task.train), limit or EARLY_LIMIT, EARLY_LIMIT)), search.levels, min_heads
+    )
     result = fine_tune(model, task, config, callbacks=[early] if draw == "early" else [])
     scores = early.scores or importance_scores(model, batches(limit))
     spent = result.steps * step_size(config) + (early.scored or scores.n_examples)
@@ -209,16 +227,23 @@ def read_masks(search: Search) -> tuple[dict, int] | None: # see `drawn_once`; N
     if not file.exists() and not any(search.work.glob("level-*")): return None
     try: about, tensors = read_tensors(file, MASKS_FORMAT, "file of masks", "draw them again")
     except ValueError:
-        warnings.warn(f"{search.work.name}/{file.name} is missing or damaged: tickets are drawn again, and their trainings begin again")
+        warnings.warn(
+            f"{search.work.name}/{file.name} is missing or damaged: tickets are drawn again, and their "
+            "trainings begin again"
+        )
         return None
-    return {level: Mask(tensors[f"{level}.heads"], tensors[f"{level}.ffns"]) for level in search.levels}, about["spent"]
+    return {
+        level: Mask(tensors[f"{level}.heads"], tensors[f"{level}.ffns"]) for level in search.levels
+    }, about["spent"]
 
 def drawn_once(search: Search) -> tuple[dict, int]: # level -> Mask, examples trained on or scored
     "Draw the tickets, or read what an interrupted search has drawn."
     if (found := read_masks(search)) is not None: return found
     for level in search.work.glob("level-*"): shutil.rmtree(level) # trainings of tickets that nobody knows
     masks, spent = draw_masks(search)
-    tensors = {f"{level}.{part}": getattr(mask, part) for level, mask in masks.items() for part in ("heads", "ffns")}
+    tensors = {
+        f"{level}.{part}": getattr(mask, part) for level, mask in masks.items() for part in ("heads", "ffns")
+    }
     write_tensors(search.work / "masks.safetensors", tensors, {"spent": spent}, MASKS_FORMAT)
     return masks, spent
 
@@ -291,7 +316,9 @@ def halve(
         for level in sorted(alive[:n_round]):
             history = history_to(search, level, masks[level], share)
             losses[level] = round_loss(history, start)
-            rows.append({"level": level, "share": share, "steps": int(history.step.max()), "loss": losses[level]})
+            rows.append(
+                {"level": level, "share": share, "steps": int(history.step.max()), "loss": losses[level]}
+            )
         alive = by_loss(losses)
         start = max(row["steps"] for row in rows)
     for level in sorted(alive[:n]):
@@ -324,7 +351,14 @@ def search_super_ticket(
 ) -> pd.Series: # level, weight_remaining, scores, cost, `rounds` (a frame), `folder`
     "Find the super ticket by successive halving, for less than a training a level. Raises ValueError."
     levels = sorted(levels_by_kind(levels, ["winning"])["winning"])
-    settings = dict(kind="search", levels=levels, draw=draw, plan=halving(len(levels), DRAWS[draw]), min_heads=min_heads, score_limit=score_limit)
+    settings = dict(
+        kind="search",
+        levels=levels,
+        draw=draw,
+        plan=halving(len(levels), DRAWS[draw]),
+        min_heads=min_heads,
+        score_limit=score_limit,
+    )
     search = Search(str(model_name), task, config, settings, check_writable(out_dir))
     with run_once(search.folder) as todo:
         if todo:
@@ -347,8 +381,16 @@ def save_search(
     result = train_to(search, level, masks[level])
     model = search.start()[0]
     mask = masks[level]
-    ticket = Ticket(mask=mask, model=search.parameters["model"], task=task.name, seed=config.seed, level=level,
-                    kind="winning", architecture=architecture(model), extra={"draw": search.settings["draw"]})
+    ticket = Ticket(
+        mask=mask,
+        model=search.parameters["model"],
+        task=task.name,
+        seed=config.seed,
+        level=level,
+        kind="winning",
+        architecture=architecture(model),
+        extra={"draw": search.settings["draw"]},
+    )
     scored = min(len(task.train), search.settings["score_limit"] or len(task.train))
     exhaustive = (len(masks) + 1) * total_steps(task, config) * step_size(config) + scored
     spent += int(rounds.groupby("level").steps.max().sum()) * step_size(config)

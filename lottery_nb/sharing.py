@@ -28,8 +28,10 @@ from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
 from .records import (check_writable, environment, load_predictions, project_path, read_record,
                                 record_folder, run_hash, run_once, save_predictions, take_turns, write_record)
-from .rewinding import (choice, encoder_content, peak_memory, phase_transition, read_rows, result_record,
-                                  run_parameters, save_logits, super_ticket)
+from lottery_nb.rewinding import (
+    choice, encoder_content, peak_memory, phase_transition, read_rows, result_record, run_parameters,
+    save_logits, super_ticket,
+)
 from .tasks import Encoded, Task
 from .tickets import Levels, Ticket, check_architecture, weight_remaining
 from .training import (OPTIMIZERS, EpochSampler, KeepBest, TaskTrainer, TrainConfig, check_run,
@@ -67,7 +69,9 @@ class TaskGates:
             if kept is not None:
                 heads = heads[:, kept.heads[i]]
                 ffns = ffns[:, kept.ffns[i:i + 1]]
-            self._add_heads(self._add(heads.repeat_interleave(parts.head_dim, 1)), layer.attention_output.module)
+            self._add_heads(
+                self._add(heads.repeat_interleave(parts.head_dim, 1)), layer.attention_output.module
+            )
             self._add_ffn(self._add(ffns), layer.ffn_in.module, layer.ffn_out.module)
     def _add(self, table) -> int | None: # place of the table; None where nothing is left to gate
         if table.all(): return None
@@ -133,7 +137,8 @@ def task_masks(
     names = [task.name for task in tasks]
     if masks is None: return [Mask.full(parts.n_layers, parts.n_heads) for _ in tasks]
     if not isinstance(masks, Mapping):
-        if len(masks) != len(names): raise ValueError(f"{len(masks)} masks for {len(names)} tasks: give one each")
+        if len(masks) != len(names):
+            raise ValueError(f"{len(masks)} masks for {len(names)} tasks: give one each")
         masks = dict(zip(names, masks))
     if wrong := sorted(masks.keys() ^ set(names)):
         raise ValueError(f"masks are for {list(masks)}, tasks {names}: {wrong[0]!r} is only in one of them")
@@ -544,7 +549,9 @@ def train_shared(
                 units.enter_context(in_standard_units(linear, *task.label_scale))
             seconds, state = run_sharing(shared, args, options, checkpoint)
             model.load_state_dict(best.weights)
-        return sharing_result(shared, config, predict_tasks(shared, encoded, args.eval_batch_size), state, seconds)
+        return sharing_result(
+            shared, config, predict_tasks(shared, encoded, args.eval_batch_size), state, seconds
+        )
 
 def shared_choice(config: TrainConfig) -> str: # column of a history
     "What the best epoch is chosen by: the mean over tasks of the selection splits' losses, or of their main metrics."
@@ -568,7 +575,9 @@ def sharing_identity(shared: MultiTaskModel, config, callbacks=(), **settings) -
     "Everything that the result of a shared training follows from; a model that shows its first task says the same as ever."
     shared.switch(0)
     settings |= {"kind": "sharing", "dropouts": shared.dropouts}
-    return run_identity(shared.model, shared.tasks, shared.masks, config, shared.tokenizer, callbacks, **settings)
+    return run_identity(
+        shared.model, shared.tasks, shared.masks, config, shared.tokenizer, callbacks, **settings
+    )
 
 # %% ../nbs/40_sharing.ipynb #4e43367c
 def predict_tasks(
@@ -598,7 +607,9 @@ def sharing_result(shared: MultiTaskModel, config, logits: dict, state: TrainerS
     by = shared_choice(config)
     best = history[by].idxmin() if by == "selection_loss" else history[by].idxmax()
     best_epoch = float(history.loc[best, "epoch"])
-    return MultiTaskResult(shared, metrics, losses, weights, history, logits, seconds, best_epoch, state.global_step)
+    return MultiTaskResult(
+        shared, metrics, losses, weights, history, logits, seconds, best_epoch, state.global_step
+    )
 
 # %% ../nbs/40_sharing.ipynb #224bdb5c
 @torch.no_grad()

@@ -264,8 +264,9 @@ def _parse_json(
             values.append(value)
             start = space.match(content, end).end()
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where} cannot be read as JSON ({error}), expected a list of objects, or one object "
-                         "a line") from error
+        raise ValueError(
+            f"{where} cannot be read as JSON ({error}), expected a list of objects, or one object a line"
+        ) from error
     return values[0] if len(values) == 1 and isinstance(values[0], list) else values
 
 # %% ../nbs/14_tasks.ipynb #2bffa20e
@@ -578,8 +579,10 @@ def real_labels(
     values = pd.to_numeric(pd.Series(labels, dtype=object), errors="coerce").to_numpy(np.float32)
     wrong = [row for row in np.flatnonzero(np.isnan(values)) if isinstance(labels[row], str)]
     if wrong:
-        raise ValueError(f"labels of {where} hold {labels[wrong[0]]!r} in row {wrong[0]}, expected a number "
-                         "with a decimal point: correct it, or make your labels classes with regression=False")
+        raise ValueError(
+            f"labels of {where} hold {labels[wrong[0]]!r} in row {wrong[0]}, expected a number "
+            "with a decimal point: correct it, or make your labels classes with regression=False"
+        )
     if known.range: values[values == -1] = np.nan # how the hub marks an unknown score
     return values
 
@@ -776,7 +779,9 @@ class Task:
     regression = property(lambda self: self.num_labels == 1)
     selection = property(lambda self: selection_rows(len(self.validation))[0]) # rows that choices look at
     rest = property(lambda self: selection_rows(len(self.validation))[1]) # rows that no choice has seen
-    fingerprint = cached_property(lambda self: content_hash(*(r.with_format("arrow")[:] for r in self.sets.values())))
+    fingerprint = cached_property(
+        lambda self: content_hash(*(r.with_format("arrow")[:] for r in self.sets.values()))
+    )
     labels = cached_property(lambda self: np.asarray(self.validation["label"])) # (n,) of the validation rows
     parts = cached_property(lambda self: np.asarray(self.validation["part"])) # (n,) names, for MNLI only
 

@@ -24,13 +24,15 @@ from transformers import TrainerCallback
 from .anatomy import MATRICES, anatomy
 from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, over, within
 from .column_tuning import head_names, save_columns, tune_columns
-from .dominance import (DominantTicket, Sigma, TrainWeights, by_kind, dominated_dims, input_of,
-                                  jaccard, out_weighted, place_of, random_ticket, random_weights, suggest_sigma,
-                                  weight_delta)
+from lottery_nb.dominance import (
+    DominantTicket, Sigma, TrainWeights, by_kind, dominated_dims, input_of, jaccard, out_weighted, place_of,
+    random_ticket, random_weights, suggest_sigma, weight_delta,
+)
 from .l1_penalty import METHODS as PULLS, L1Distance, share_moved, suggest_lambda
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
-from .records import (check_writable, project_path, read_record, record_folder, run_once, take_turns,
-                                write_record)
+from lottery_nb.records import (
+    check_writable, project_path, read_record, record_folder, run_once, take_turns, write_record,
+)
 from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
 from .tasks import Task, decide, train_rows
 from .training import TrainConfig, TrainResult, fine_tune, load_encoder, predict
@@ -149,8 +151,12 @@ def save_found(
     about = {"task": run.task.name, "seed": run.config.seed, "lam": lam, "run": run.folder.name}
     ticket = dominated_dims(model, start, sigma=sigma, k=settings["k"], **about)
     counts = out_weighted_counts(delta, sigma)
-    found = {"lam": lam, "sigma": sigma, "moved": share_moved(model, start),
-             "out_weighted": sum(int(c.sum()) for c in counts.values()) / sum(d.numel() for d in delta.values())}
+    found = {
+        "lam": lam,
+        "sigma": sigma,
+        "moved": share_moved(model, start),
+        "out_weighted": sum(int(c.sum()) for c in counts.values()) / sum(d.numel() for d in delta.values()),
+    }
     with record_folder(run.out_dir, run.folder.name) as new:
         ticket.save(new / "ticket.safetensors")
         save_file(counts, new / "columns.safetensors")
@@ -205,7 +211,13 @@ def method_label(
     "What tables and figures call a method: dominant-3, LoRA r=8, …"
     about = getattr(settings.get("ticket"), "about", {})
     statistic = about.get("statistic", "")
-    way = "dominant" if about.get("kind") != "predicted" else "activation" if "input" in statistic else "predicted"
+    way = (
+        "dominant"
+        if about.get("kind") != "predicted"
+        else "activation"
+        if "input" in statistic
+        else "predicted"
+    )
     k = settings.get("k")
     names = {"full": "full", "bitfit": "BitFit", "lora": f"LoRA r={settings.get('rank')}"}
     names |= {"dominant": f"{way}-{k}", "random": f"random-{k}"}
@@ -238,7 +250,8 @@ class Curves(TrainerCallback):
         self.collator = encoded.collator
         self.points = []
 
-    def on_train_begin(self, args, state, control, model=None, **kw): self.on_evaluate(args, state, control, model)
+    def on_train_begin(self, args, state, control, model=None, **kw):
+        self.on_evaluate(args, state, control, model)
     def on_evaluate(self, args, state, control, model=None, *rest, **kw):
         with torch.random.fork_rng(devices=[]):
             points = {f"{name}_score": self.score(model, rows) for name, rows in self.rows.items()}
@@ -257,8 +270,10 @@ def method_settings(
 ) -> dict: # those that the method uses
     "Keep what a method uses. Raises ValueError for an unknown method, or one that lacks its ticket."
     if method == "dominant" and given["ticket"] is None:
-        raise ValueError("method 'dominant' needs a ticket: give ticket=, from find_ticket, predict_dominated or "
-                         "published_ticket")
+        raise ValueError(
+            "method 'dominant' needs a ticket: give ticket=, from find_ticket, predict_dominated or "
+            "published_ticket"
+        )
     return {name: given[name] for name in METHODS[method][1]}
 
 @checked
@@ -299,7 +314,11 @@ def tune(
         trained = count_trained(model, head, callbacks)
         curves = Curves(task, tokenizer, config.max_length, curve_rows)
         result = fine_tune(model, task, config, callbacks=[*callbacks, curves])
-        about = {"label": method_label(method, settings), "ticket": dict(getattr(ticket, "about", {})), **trained}
+        about = {
+            "label": method_label(method, settings),
+            "ticket": dict(getattr(ticket, "about", {})),
+            **trained,
+        }
         return save_tuned(run, result, about, curves.points)
 
 # %% ../nbs/36_ticket_runs.ipynb #b6735586
@@ -341,7 +360,8 @@ def choose_rate(
     rates = list(rates)
     seeds = list(seeds)
     means = {}
-    if not rates or not seeds: raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
+    if not rates or not seeds:
+        raise ValueError(f"rates is {rates}, seeds is {seeds}: give at least one of each")
     if len(rates) == 1: return rates[0]
     def mean(rate):
         try: return choice(read_rows(take_turns(partial(run, rate), seeds)), by).mean()
@@ -382,7 +402,9 @@ def tune_seeds(
 ) -> list[Path]: # folders, one per reported seed
     "Train a method on several seeds, at a rate of its own grid (section 4.1). Raises ValueError."
     def run(rate, seed):
-        return tune(model_name, task, replace(config, learning_rate=rate, seed=seed), method, draw=seed, **options)
+        return tune(
+            model_name, task, replace(config, learning_rate=rate, seed=seed), method, draw=seed, **options
+        )
     return over_seeds(run, rates, choosing, seeds, config.choose_by)
 
 # %% ../nbs/36_ticket_runs.ipynb #0b5a2dfb
@@ -394,7 +416,9 @@ def read_curves(
     rows = []
     for folder in folders:
         record = read_record(folder)
-        about = {name: record.get(name) for name in ("label", "task", "metric", "seed", "draw", "learning_rate")}
+        about = {
+            name: record.get(name) for name in ("label", "task", "metric", "seed", "draw", "learning_rate")
+        }
         rows += [point | about for point in record["history"]]
     return pd.DataFrame(rows)
 

@@ -172,8 +172,11 @@ class Ticket:
 
 # %% ../nbs/06_tickets.ipynb #48f462d8
 FORMAT = "lottery_nb ticket 1"
-_FIELDS = {"model": str, "task": str, "seed": int, "level": int | float, "kind": str, "version": str, "pruned_heads": int,
-    "pruned_ffns": int, "n_examples": int | None, "architecture": ARCHITECTURE, "extra": dict}
+_FIELDS = {
+    "model": str, "task": str, "seed": int, "level": int | float, "kind": str, "version": str,
+    "pruned_heads": int, "pruned_ffns": int, "n_examples": int | None, "architecture": ARCHITECTURE,
+    "extra": dict,
+}
 _MASK = {"mask.heads": (bool, "LH"), "mask.ffns": (bool, "L")}
 _SCORES = {"scores.heads": (float, "LH"), "scores.ffns": (float, "L")}
 
@@ -196,5 +199,7 @@ def _ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> Ticket: # what 
     mask = Mask(*part("mask"))
     scores = None if n is None else Importance(*part("scores"), n)
     if counts != (mask.pruned_heads, mask.pruned_ffns):
-        raise ValueError(f"it says that it prunes {counts[0]} heads and {counts[1]} FFNs, but its mask is {mask!r}")
+        raise ValueError(
+            f"it says that it prunes {counts[0]} heads and {counts[1]} FFNs, but its mask is {mask!r}"
+        )
     return Ticket(mask=mask, scores=scores, **about)

@@ -21,12 +21,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase,
+)
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from . import __version__
-from .anatomy import Transformer, layout_of, longest_input, mean_pooling, reads_mean, task_head_names
-from .checks import AnyPath, Count, Name, Seed, Word, at_least, below, checked, is_file, over, within
+from lottery_nb.anatomy import (
+    Transformer, layout_of, longest_input, mean_pooling, reads_mean, task_head_names,
+)
+from lottery_nb.checks import (
+    AnyPath, Count, Name, Seed, Word, at_least, below, checked, is_file, over, within,
+)
 from .compaction import quiet
 from .masking import Mask, check_mask, masked
 from .pocket import pocket_path
@@ -54,7 +60,8 @@ class TrainConfig:
     warmup: Annotated[float, at_least(0), below(1)] = 0.1 # share of the steps, 0 to 1
     weight_decay: Annotated[float, at_least(0)] = 0.01 # decoupled; biases and LayerNorms have none
     clip: Annotated[float, at_least(0)] = 1.0 # largest norm of the gradient; 0: no clipping
-    head_dropout: Annotated[float, at_least(0), below(1)] | None = None # in front of the classifier, 0 to 1; None: as published for the task
+    # in front of the classifier, 0 to 1; None: as published for the task
+    head_dropout: Annotated[float, at_least(0), below(1)] | None = None
     patience: Count | None = None # evaluations without a gain before training stops; None: it does not
     seed: Seed = 0 # of batches and dropout; the head has its own, in `load_encoder`
     max_length: Count = 128 # tokens; never more than the encoder has positions
@@ -63,7 +70,8 @@ class TrainConfig:
     eval_steps: Count | None = None # optimizer steps from one evaluation to the next; None: an epoch
     gradient_checkpointing: bool = False # less memory, more time
     deterministic: bool = True # on a GPU: transformers' full_determinism
-    choose_by: Literal[RULES] = "loss" # the selection split's loss chooses epochs, rates and tickets; "metric": as published
+    # the selection split's loss chooses epochs, rates and tickets; "metric": as published
+    choose_by: Literal[RULES] = "loss"
     predict_test: bool = False # also predict the test split, for the GLUE server
 
 
@@ -192,7 +200,8 @@ def in_standard_units(
         yield
         return
     _to_standard_units(linear, mean, std)
-    handle = linear.register_forward_hook(lambda module, args, y: y.float() * std + mean) # not in half precision
+    # not in half precision
+    handle = linear.register_forward_hook(lambda module, args, y: y.float() * std + mean)
     try: yield
     finally:
         handle.remove()
@@ -215,7 +224,9 @@ def backbone_names(
     return frozenset(name for name, _ in model.named_parameters()) - task_head_names(model)
 
 # %% ../nbs/20_training.ipynb #50794a3b
-Loaded = Annotated[nn.Module, Word("from load_encoder", lambda model: hasattr(getattr(model, "module", model), "lottery"))]
+Loaded = Annotated[
+    nn.Module, Word("from load_encoder", lambda model: hasattr(getattr(model, "module", model), "lottery"))
+]
 
 @checked
 def load_encoder(
@@ -246,9 +257,15 @@ def load_encoder(
 def load_model(name, source, task, seed, pooler, kept, **options): # kept: names of the classes of a classifier to keep
     "Read the weights of `load_encoder` and draw the task head."
     names = task.label_names or ("LABEL_0",)
-    options.update(id2label=dict(enumerate(names)), label2id={label: i for i, label in enumerate(names)},
-                   problem_type="regression" if task.regression else "single_label_classification",
-                   dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
+    options.update(
+        id2label=dict(enumerate(names)),
+        label2id={label: i for i, label in enumerate(names)},
+        problem_type="regression" if task.regression else "single_label_classification",
+        dtype=torch.float32,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try: model, info = AutoModelForSequenceClassification.from_pretrained(source, **options)
@@ -278,18 +295,23 @@ def check_weights(
         if strange := [key for key in surplus if mark in f".{key}."]:
             raise ValueError(f"the weights of {str(name)!r} hold {strange[0]}: {advice}")
     if prefixes := {key[:-len(n)] for n in lost for key in surplus if key.endswith("." + n)}:
-        raise ValueError(f"the weights in {str(name)!r} have {min(prefixes)!r} before their names, as a wrapped model "
-                         "writes them: save the model inside the wrapper, with its own save_pretrained")
+        raise ValueError(
+            f"the weights in {str(name)!r} have {min(prefixes)!r} before their names, as a wrapped model "
+            "writes them: save the model inside the wrapper, with its own save_pretrained"
+        )
     if lost:
         what = "has another size than config.json says" if lost[0] in other_size else "is missing"
-        raise ValueError(f"{lost[0]} {what} in {str(name)!r}, and {len(lost) - 1} more: a model that was cut is saved "
-                         "with save_compact and loaded with load_compact; get any other anew")
+        raise ValueError(
+            f"{lost[0]} {what} in {str(name)!r}, and {len(lost) - 1} more: a model that was cut is saved "
+            "with save_compact and loaded with load_compact; get any other anew"
+        )
 
-STRANGE_WEIGHTS = { # part of a name -> what to do
-    ".columns.": "a model with tuned columns, perhaps a Trainer's checkpoint: save it after merge_columns(model), "
-                 "or its columns alone with save_columns",
+STRANGE_WEIGHTS = {  # part of a name -> what to do
+    ".columns.": "a model with tuned columns, perhaps a Trainer's checkpoint: save it after "
+    "merge_columns(model), or its columns alone with save_columns",
     ".base_layer.": "a model with adapters inside: save it after merge_and_unload()",
-    ".lora_A.": "a model with adapters inside: save it after merge_and_unload()"}
+    ".lora_A.": "a model with adapters inside: save it after merge_and_unload()",
+}
 
 # %% ../nbs/20_training.ipynb #ce3a9e00
 def _draw(linears, std): # as transformers does for all families
@@ -314,11 +336,15 @@ def set_classifier(
         if in_file: _draw(head, model.config.initializer_range)
         to_label_units(classifier, *task.label_scale)
         return
-    here, there = ([str(label).strip().lower() for label in labels] for labels in (task.label_names or (), kept.values()))
+    here, there = (
+        [str(label).strip().lower() for label in labels] for labels in (task.label_names or (), kept.values())
+    )
     if not in_file or not task.regression and sorted(here) != sorted(there):
-        raise ValueError(f"{str(name)!r} has no classifier for {list(task.label_names or ['a number'])}, the classes of "
-                         f"{task.name}; its config.json names {list(kept.values())}: leave out keep_classifier, or name "
-                         "them in its id2label as the task does")
+        raise ValueError(
+            f"{str(name)!r} has no classifier for {list(task.label_names or ['a number'])}, the classes of "
+            f"{task.name}; its config.json names {list(kept.values())}: leave out keep_classifier, or name "
+            "them in its id2label as the task does"
+        )
     if not task.regression:
         order = [there.index(label) for label in here]
         classifier.weight.copy_(classifier.weight[order])
@@ -341,13 +367,18 @@ def set_pooler(
     layers = _pooler_layers(model)
     in_file = not any("pooler." in parameter for parameter in drawn)
     was_mean = reads_mean(model) # saved by us
-    untrained = pooler == "auto" and in_file and not was_mean and any(not layer.bias.any() for layer in layers)
-    if untrained or pooler == "new" or pooler == "mean" and not was_mean: _draw(layers, model.config.initializer_range)
+    untrained = (
+        pooler == "auto" and in_file and not was_mean and any(not layer.bias.any() for layer in layers)
+    )
+    if untrained or pooler == "new" or pooler == "mean" and not was_mean:
+        _draw(layers, model.config.initializer_range)
     if pooler == "mean" or was_mean: mean_pooling(model)
     if untrained and name not in _told:
         _told.add(name)
-        warnings.warn(f"the pooler of {str(name)!r} was never trained (its bias is exactly zero): it is drawn anew "
-                      "and trains with the task head; pooler='keep' leaves it as it is")
+        warnings.warn(
+            f"the pooler of {str(name)!r} was never trained (its bias is exactly zero): it is drawn anew "
+            "and trains with the task head; pooler='keep' leaves it as it is"
+        )
 
 # %% ../nbs/20_training.ipynb #2d51e2dc
 def check_encoder(name, source, options):
@@ -463,7 +494,9 @@ def read_sealed(path: Path) -> dict | None: # None: it is not there, or damaged
     "Read what `write_sealed` wrote."
     try: content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError): return None
-    return content if isinstance(content, dict) and content.pop("checksum", None) == checksum(content) else None
+    return (
+        content if isinstance(content, dict) and content.pop("checksum", None) == checksum(content) else None
+    )
 
 @checked
 def file_sha256(path: Annotated[AnyPath, is_file]) -> str: # 64 hexadecimal digits
@@ -529,7 +562,11 @@ class KeepBest(TrainerCallback):
         return [self.sign * row[self.metric] for row in state.log_history if self.metric in row]
     def stops(self, state):
         scores = self.scores(state)
-        return self.patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= self.patience
+        return (
+            self.patience is not None
+            and bool(scores)
+            and len(scores) - 1 - int(np.argmax(scores)) >= self.patience
+        )
     def on_step_end(self, args, state, control, **kw): control.should_log |= control.should_evaluate
     def on_evaluate(self, args, state, control, model=None, **kw):
         scores = self.scores(state)
@@ -554,7 +591,8 @@ def traceless(model):
         random.setstate(states[0]); np.random.set_state(states[1])
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-        for name in ("forward", "_original_forward", "_is_accelerate_prepared"): model.__dict__.pop(name, None)
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+            model.__dict__.pop(name, None)
         if forward is not None: model.forward = forward
         model.eval().zero_grad()
 
@@ -576,9 +614,16 @@ UNRELATED = ("_name_or_path", "architectures", "dtype", "transformers_version") 
 @checked
 def model_identity(model: nn.Module) -> dict: # name -> text
     "What a model is: hashes of its architecture and of every tensor, and whether that trains."
-    def scale(value): return isinstance(value, float) or isinstance(value, dict) and value and all(map(scale, value.values()))
-    def told(t): return f"{'trained' if t.requires_grad else 'fixed'} {tuple(t.shape)} {sha256_of('', {'': t.detach().cpu()})[:16]}"
-    parts = [[path, type(m).__name__, {k: v for k, v in vars(m).items() if scale(v)}] for path, m in model.named_modules()]
+    def scale(value):
+        return (
+            isinstance(value, float) or isinstance(value, dict) and value and all(map(scale, value.values()))
+        )
+    def told(t):
+        return f"{'trained' if t.requires_grad else 'fixed'} {tuple(t.shape)} {sha256_of('', {'': t.detach().cpu()})[:16]}"
+    parts = [
+        [path, type(m).__name__, {k: v for k, v in vars(m).items() if scale(v)}]
+        for path, m in model.named_modules()
+    ]
     about = {name: value for name, value in model.config.to_dict().items() if name not in UNRELATED}
     text = json.dumps([parts, about, model.config._attn_implementation], sort_keys=True, default=str)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
@@ -619,17 +664,24 @@ def differences(began: dict, now: dict) -> str: # identities
     "Say in what two runs differ, with both values where they are short."
     names = [name for name in now | began if began.get(name) != now.get(name)]
     pairs = [(name, repr(began.get(name)), repr(now.get(name))) for name in names]
-    told = [f"{name} was {was}, is {is_}" if len(was + is_) < 120 else f"{name} was another" for name, was, is_ in pairs]
+    told = [
+        f"{name} was {was}, is {is_}" if len(was + is_) < 120 else f"{name} was another"
+        for name, was, is_ in pairs
+    ]
     return ", ".join(told[:4]) + (f", and {len(told) - 4} more differ" if told[4:] else "")
 
 def forget_run(folder: Path, found: list): # found: its checkpoints
     "Remove checkpoints of an unknown run. Raises ValueError for those of an earlier version, or somebody else's."
     if not (folder / "run.json").exists() and not any((path / "checksums.json").exists() for path in found):
-        raise ValueError(f"out_dir {folder.name!r} holds checkpoints without run.json and checksums.json, of another program "
-                         "or an earlier version: give another folder, or delete them")
+        raise ValueError(
+            f"out_dir {folder.name!r} holds checkpoints without run.json and checksums.json, of another "
+            "program or an earlier version: give another folder, or delete them"
+        )
     for path in found: shutil.rmtree(path)
-    warnings.warn(f"{folder.name}/run.json is missing or damaged, so nobody knows what the checkpoints beside it are of: "
-                  "removed, training begins again")
+    warnings.warn(
+        f"{folder.name}/run.json is missing or damaged, so nobody knows what the checkpoints beside it are "
+        "of: removed, training begins again"
+    )
 
 # %% ../nbs/20_training.ipynb #b98ad16c
 def open_run(
@@ -649,8 +701,10 @@ def open_run(
     now = identity()
     if found and began is None: forget_run(folder, found)
     elif found and began != now:
-        raise ValueError(f"out_dir {folder.name!r} holds a run whose {differences(began, now)}: set it back (a model "
-                         "that has been trained: load it anew), or give another folder")
+        raise ValueError(
+            f"out_dir {folder.name!r} holds a run whose {differences(began, now)}: set it back (a model "
+            "that has been trained: load it anew), or give another folder"
+        )
     write_sealed(folder / "run.json", now)
     return folder, last_checkpoint(folder)
 
@@ -671,7 +725,9 @@ def check_run(model, task, config, mask, tokenizer, device):
                          f"{task.num_labels}: use load_encoder(name, task)")
     if mask is not None: check_mask(model, mask)
     if config.predict_test and task.test is None:
-        raise ValueError(f"predict_test is set, but {task.name} has no test split: load it with one, or leave that out")
+        raise ValueError(
+            f"predict_test is set, but {task.name} has no test split: load it with one, or leave that out"
+        )
     gpu = torch.cuda.is_available() and device != "cpu"
     precision = config.precision
     if device == "cuda" and not gpu: raise ValueError("device is 'cuda', but torch sees no GPU: leave it out")
@@ -749,7 +805,9 @@ def fine_tune(
         args = training_arguments(config, folder or temporary, folder is not None, cpu)
         with masked(model.to(args.device), mask) if mask is not None else nullcontext():
             with standard_units(model, task):
-                seconds, state = run_trainer(model, args, task, encoded, config, [best, *callbacks], checkpoint)
+                seconds, state = run_trainer(
+                    model, args, task, encoded, config, [best, *callbacks], checkpoint
+                )
                 model.load_state_dict(best.weights)
             sets = [encoded.validation] + [encoded.test] * config.predict_test
             logits = [predict(model, rows, encoded.collator, args.eval_batch_size) for rows in sets]
