@@ -19,7 +19,7 @@ import torch
 from scipy import stats
 from scipy.optimize import brentq
 
-from .checks import AnyPath, Name, Seed, at_least, checked, dtype, filled, has, array, within
+from .checks import AnyPath, Name, Seed, array, at_least, checked, dtype, filled, has, within
 from .importance import Importance
 from .metrics import MEASURES, GlueMetric
 from .records import read_record

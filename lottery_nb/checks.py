@@ -6,7 +6,10 @@
 __all__ = ['Refused', 'RefusedType', 'checked']
 
 # %% ../nbs/01_checks.ipynb #ck000002
-import difflib, math, os, reprlib
+import difflib
+import math
+import os
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial, wraps

@@ -17,8 +17,16 @@ from transformers import AutoConfig
 from .anatomy import layout_of, mean_pooling, reads_mean
 from .checks import AnyPath, checked
 from lottery_nb.compaction import (
-    MANIFEST, compact, compaction_of, describe_compaction, export_batch, export_onnx, load_compact, need_onnx,
-    quiet, save_compact,
+    MANIFEST,
+    compact,
+    compaction_of,
+    describe_compaction,
+    export_batch,
+    export_onnx,
+    load_compact,
+    need_onnx,
+    quiet,
+    save_compact,
 )
 from .tickets import Ticket
 from .training import check_weights, is_local, load_tokenizer, model_source

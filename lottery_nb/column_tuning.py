@@ -19,8 +19,12 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
-from transformers import (AutoModel, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-    AutoModelForTokenClassification)
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from . import __version__
 from .anatomy import Matrix, anatomy, check_own_weights, check_plain, task_head_names, unwrap

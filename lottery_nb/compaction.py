@@ -8,14 +8,25 @@ __all__ = ['VARIANT', 'MANIFEST', 'COMPACT_FORMAT', 'Tokenizer', 'Compaction', '
            'quantize_onnx']
 
 # %% ../nbs/08_compaction.ipynb #349b2be7
-import copy, hashlib, importlib.util, inspect, logging, os, statistics, time, warnings
+import copy
+import hashlib
+import importlib.util
+import inspect
+import logging
+import os
+import statistics
+import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import huggingface_hub, pandas as pd, torch, transformers
+import huggingface_hub
+import pandas as pd
+import torch
+import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -25,8 +36,18 @@ from transformers.utils import logging as hf_logging
 
 from . import __version__
 from lottery_nb.anatomy import (
-    FAMILIES, HEADS, Layer, Layout, anatomy, check_own_weights, check_plain, layout_of, mean_pooling,
-    reads_mean, tiny_batch, unwrap,
+    FAMILIES,
+    HEADS,
+    Layer,
+    Layout,
+    anatomy,
+    check_own_weights,
+    check_plain,
+    layout_of,
+    mean_pooling,
+    reads_mean,
+    tiny_batch,
+    unwrap,
 )
 from .checks import AnyPath, Count, Device, Name, Word, checked, is_file, over, within
 from .masking import Mask, check_mask, masked
@@ -282,7 +303,8 @@ def quiet() -> Iterator[None]:
     "Silence transformers' loading reports and bars."
     level = hf_logging.get_verbosity()
     bars = hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error(); hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     try: yield
     finally:
         hf_logging.set_verbosity(level)
@@ -327,7 +349,10 @@ def _size(model) -> dict:
 
 def _milliseconds(model, batch) -> float:
     wait = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
-    wait(); start = time.perf_counter(); outputs_of(model, batch); wait()
+    wait()
+    start = time.perf_counter()
+    outputs_of(model, batch)
+    wait()
     return 1000 * (time.perf_counter() - start)
 
 # %% ../nbs/08_compaction.ipynb #80dbf72d

@@ -10,17 +10,24 @@ __all__ = ['Sigma', 'MEANS', 'PUBLISHED', 'READS', 'weight_delta', 'out_weighted
            'predict_dominated']
 
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
-import inspect, json, math, os
+import inspect
+import json
+import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Annotated, Literal
-import pandas as pd, seaborn as sns, torch
+
+import pandas as pd
+import seaborn as sns
+import torch
 from pandas.io.formats.style import Styler
 from torch import nn
 from transformers import TrainerCallback
+
 from . import __version__
 from .anatomy import MATRICES, Anatomy, Matrix, anatomy, layout_of, unwrap
 from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, over, within

@@ -6,12 +6,25 @@
 __all__ = []
 
 # %% ../nbs/18_faults.ipynb #3d4f746a
-import hashlib, json, os, pickle, random, signal, subprocess, sys, tempfile, time, uuid
+import hashlib
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
-import pandas as pd, torch
+
+import pandas as pd
+import torch
 from safetensors import safe_open
 from transformers import Trainer
+
 from . import records
 from .records import project_path, read_record
 

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers import PretrainedConfig
 
 from .anatomy import Anatomy, Matrix, anatomy, unwrap
-from .checks import Count, at_least, checked, filled, array
+from .checks import Count, array, at_least, checked, filled
 
 # %% ../nbs/04_importance.ipynb #b54fe9fd
 @checked

@@ -6,13 +6,16 @@
 __all__ = ['METHODS', 'L1Distance', 'fit_head', 'probe', 'suggest_lambda', 'share_moved']
 
 # %% ../nbs/30_l1_penalty.ipynb #a6f98939
-import copy, math
+import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
+
 import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from transformers import TrainerCallback
+
 from .anatomy import layer_stack, unwrap
 from .checks import Count, Seed, at_least, below, checked, over
 from .provenance import sha256_of

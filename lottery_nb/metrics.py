@@ -6,15 +6,16 @@
 __all__ = ['GlueMetric', 'task_metric']
 
 # %% ../nbs/10_metrics.ipynb #72359497
-from typing import Annotated, Any
 from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
-import evaluate, numpy as np
+import evaluate
+import numpy as np
 from datasets import Features, Value
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from .checks import Count, Name, checked, array
+from .checks import Count, Name, array, checked
 
 # %% ../nbs/10_metrics.ipynb #996f836a
 @checked

@@ -8,11 +8,12 @@ __all__ = ['VERBS', 'POCKET', 'POCKET_TASKS', 'N_VALIDATION', 'N_TEST', 'NOISE',
 
 # %% ../nbs/12_pocket.ipynb #df111057
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Callable, Literal
+from typing import Annotated, Literal
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -120,15 +121,15 @@ class Lexicon:
     verbs: dict = field(default_factory=dict) # verb: (kind of the subject, kind of the object)
     fits: dict = field(default_factory=dict) # adjective: kinds it is said of
     adverbs: list = field(default_factory=list)
-    @lru_cache(maxsize=None)
+    @cache
     def chain(self, concept):
         "A concept and everything more general, from special to general; nothing for None."
         return (concept, *self.chain(self.above[concept])) if concept else ()
-    @lru_cache(maxsize=None)
+    @cache
     def below(self, concept):
         "What is just below a concept: the dogs and cats among animals."
         return tuple(c for c, above in self.above.items() if above == concept)
-    @lru_cache(maxsize=None)
+    @cache
     def adjectives(self, noun):
         "The adjectives that can be said of a noun."
         return [a for a, kinds in self.fits.items() if set(self.chain(noun)) & set(kinds)]
@@ -332,7 +333,7 @@ def does_entails(a, b):
     return b.verb in LEXICON.chain(a.verb) and phrase_entails(a.object, b.object)
 
 # %% ../nbs/12_pocket.ipynb #e5a377c9
-@lru_cache(maxsize=None)
+@cache
 def opposed(a, b):
     "Whether some concept above `a` is the opposite of one above `b`."
     chains = [(x, y) for x in LEXICON.chain(a) for y in LEXICON.chain(b)]
@@ -383,7 +384,7 @@ def same_meaning(a, b):
     return entails(a, b) and entails(b, a)
 
 # %% ../nbs/12_pocket.ipynb #a0e467ac
-@lru_cache(maxsize=None)
+@cache
 def siblings(concept):
     "Other concepts of the same sort."
     same = lambda table: [c for c, kinds in table.items() if kinds == table[concept]]
@@ -394,7 +395,7 @@ def siblings(concept):
     else: pool = LEXICON.kinds[LEXICON.above[concept]]
     return tuple(c for c in pool if c != concept)
 
-@lru_cache(maxsize=None)
+@cache
 def neighbours(concept):
     "Concepts near this one, in up to four groups: more general, more special, opposite, of the same sort."
     above, opposite = LEXICON.above[concept], LEXICON.opposite[concept]
@@ -528,7 +529,7 @@ def ask(rng, question, passive=.3):
     return [*start, do(c.subject), *subject, word(rng, c.verb), *([] if hole else target), *ending, "?"]
 
 # %% ../nbs/12_pocket.ipynb #7bc5b664
-@lru_cache(maxsize=None)
+@cache
 def other_number(
     part: str, # noun | verb
 ) -> dict: # word form: the same word with the other number
@@ -540,7 +541,7 @@ def other_number(
             pairs.update({w: (third if part == "verb" else plural)(w) for w in words})
     return pairs | {b: a for a, b in pairs.items()}
 
-@lru_cache(maxsize=None)
+@cache
 def bases():
     "The plain verb for each participle."
     return {participle(w): w for verb in LEXICON.verbs for w in LEXICON.words[verb]}
@@ -607,7 +608,7 @@ def review(
 DOMAINS = {"life": "person animal creature", "kitchen": "food", "workshop": "object", "stage": "work", # GLUE
            "street": "garment", "lab": "mineral plant"} # snli, scitail
 
-@lru_cache(maxsize=None)
+@cache
 def verbs_of(
     domains: str, # names, separated by spaces
 ) -> list: # concepts

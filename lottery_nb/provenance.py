@@ -6,7 +6,17 @@
 __all__ = ['written_whole', 'write_tensors', 'read_tensors']
 
 # %% ../nbs/05_provenance.ipynb #0b9b941c
-import copy, hashlib, json, math, os, random, re, reprlib, shutil, tempfile, uuid
+import copy
+import hashlib
+import json
+import math
+import os
+import random
+import re
+import reprlib
+import shutil
+import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +25,7 @@ from itertools import product
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Literal, get_args, get_origin
+
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file

@@ -9,7 +9,20 @@ __all__ = ['WITHOUT_EFFECT', 'PREDICTIONS', 'LEFTOVER', 'LEFTOVER_DAYS', 'projec
            'is_complete', 'clear_leftovers', 'record_folder', 'run_lock', 'read_records', 'write_jsonl', 'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
-import ast, difflib, errno, hashlib, json, math, os, platform, re, shutil, subprocess, tempfile, time, uuid
+import ast
+import difflib
+import errno
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
@@ -17,9 +30,13 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from threading import Event, Thread, get_ident
 from typing import Annotated, Any, Literal, Optional
-import numpy as np, pandas as pd, torch
+
+import numpy as np
+import pandas as pd
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
 from . import __version__
 from .checks import AnyPath, Name, array, checked, dtype, rule_of
 from .provenance import from_json, written_whole

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from multiprocessing import connection
 from pathlib import Path
-from typing import Annotated, Literal
 from threading import Thread
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,15 +40,41 @@ from .compaction import compact
 from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
 from lottery_nb.records import (
-    RunHeld, check_writable, environment, folder_fingerprint, free_first, if_free, is_complete,
-    load_predictions, project_path, read_record, record_folder, run_hash, run_once, save_predictions,
+    RunHeld,
+    check_writable,
+    environment,
+    folder_fingerprint,
+    free_first,
+    if_free,
+    is_complete,
+    load_predictions,
+    project_path,
+    read_record,
+    record_folder,
+    run_hash,
+    run_once,
+    save_predictions,
     write_record,
 )
 from .tasks import Encoded, Task, selection_rows
-from .tickets import (KINDS, Kind, Levels, Ticket, architecture, cut_at, draw_ticket,
-                                weight_remaining)
+from lottery_nb.tickets import (
+    KINDS,
+    Kind,
+    Levels,
+    Ticket,
+    architecture,
+    cut_at,
+    draw_ticket,
+    weight_remaining,
+)
 from lottery_nb.training import (
-    RULES, TrainConfig, TrainResult, fine_tune, is_local, load_encoder, model_source,
+    RULES,
+    TrainConfig,
+    TrainResult,
+    fine_tune,
+    is_local,
+    load_encoder,
+    model_source,
 )
 
 # %% ../nbs/22_rewinding.ipynb #58f4d575

@@ -7,7 +7,9 @@ __all__ = ['DRAWS', 'halving', 'plan_cost', 'EarlyScores', 'Remaining', 'without
            'search_super_ticket']
 
 # %% ../nbs/24_search.ipynb #519e037a
-import math, shutil, warnings
+import math
+import shutil
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +23,17 @@ from transformers import TrainerCallback, TrainerState
 
 from .anatomy import anatomy
 from lottery_nb.checks import (
-    AnyPath, Count, Share, at_least, below, checked, filled, has, over, up_to, within,
+    AnyPath,
+    Count,
+    Share,
+    at_least,
+    below,
+    checked,
+    filled,
+    has,
+    over,
+    up_to,
+    within,
 )
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
@@ -31,7 +43,13 @@ from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record,
 from .tasks import Task
 from .tickets import Levels, Ticket, architecture, draw_ticket, weight_remaining
 from lottery_nb.training import (
-    RULES, TrainConfig, TrainResult, fine_tune, history_of, last_checkpoint, load_encoder,
+    RULES,
+    TrainConfig,
+    TrainResult,
+    fine_tune,
+    history_of,
+    last_checkpoint,
+    load_encoder,
 )
 
 # %% ../nbs/24_search.ipynb #426d4cc2

@@ -8,7 +8,11 @@ __all__ = ['MultiTaskModel', 'compact_shared', 'hand_out', 'ticket_optimizer', '
            'tune_tasks', 'find_tickets', 'check_matched', 'SharingStudy', 'share_super_tickets']
 
 # %% ../nbs/40_sharing.ipynb #c6a079af
-import copy, inspect, math, shutil, tempfile
+import copy
+import inspect
+import math
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,27 +21,69 @@ from itertools import groupby, product
 from operator import itemgetter, or_
 from pathlib import Path
 from typing import Annotated, Literal
-import numpy as np, pandas as pd, torch
+
+import numpy as np
+import pandas as pd
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerState
+
 from .anatomy import Anatomy, Layer, anatomy, longest_input
 from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, filled
 from .compaction import BESIDE, Beside, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
-from .records import (check_writable, environment, load_predictions, project_path, read_record,
-                                record_folder, run_hash, run_once, save_predictions, take_turns, write_record)
+from lottery_nb.records import (
+    check_writable,
+    environment,
+    load_predictions,
+    project_path,
+    read_record,
+    record_folder,
+    run_hash,
+    run_once,
+    save_predictions,
+    take_turns,
+    write_record,
+)
 from lottery_nb.rewinding import (
-    choice, encoder_content, peak_memory, phase_transition, read_rows, result_record, run_parameters,
-    save_logits, super_ticket,
+    choice,
+    encoder_content,
+    peak_memory,
+    phase_transition,
+    read_rows,
+    result_record,
+    run_parameters,
+    save_logits,
+    super_ticket,
 )
 from .tasks import Encoded, Task
 from .tickets import Levels, Ticket, check_architecture, weight_remaining
-from .training import (OPTIMIZERS, EpochSampler, KeepBest, TaskTrainer, TrainConfig, check_run,
-                                 checkpointed, classifier_path, fine_tune, head_dropout, history_of,
-                                 held_run, in_standard_units, load_encoder, nearest, predict, run_identity,
-                                 set_head_dropout, task_loss, train_from, traceless, training_arguments)
+from lottery_nb.training import (
+    OPTIMIZERS,
+    EpochSampler,
+    KeepBest,
+    TaskTrainer,
+    TrainConfig,
+    check_run,
+    checkpointed,
+    classifier_path,
+    fine_tune,
+    head_dropout,
+    held_run,
+    history_of,
+    in_standard_units,
+    load_encoder,
+    nearest,
+    predict,
+    run_identity,
+    set_head_dropout,
+    task_loss,
+    traceless,
+    train_from,
+    training_arguments,
+)
 
 # %% ../nbs/40_sharing.ipynb #93878822
 class TaskHeads(nn.Module):

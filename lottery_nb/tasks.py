@@ -7,22 +7,50 @@ __all__ = ['NLI', 'RTE', 'PAIR', 'PREMISE', 'REAL_TASKS', 'POCKET', 'TASKS', 'gl
            'as_dataset', 'Task', 'load_task', 'server_words', 'check_submission', 'submission']
 
 # %% ../nbs/14_tasks.ipynb #0b0d98fc
-import codecs, hashlib, json, os, re, threading, warnings
+import codecs
+import hashlib
+import json
+import os
+import re
+import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-import datasets, evaluate, numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, torch
+
+import datasets
+import evaluate
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
 from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset
 from huggingface_hub import constants, get_session
-from pyarrow import csv as arrow_csv, parquet as arrow_parquet
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet as arrow_parquet
 from scipy.special import log_softmax
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
-from .checks import (AnyPath, Count, Name, Seed, at_least, below, checked, dtype, filled,
-    array, over, up_to, within)
+
+from lottery_nb.checks import (
+    AnyPath,
+    Count,
+    Name,
+    Seed,
+    array,
+    at_least,
+    below,
+    checked,
+    dtype,
+    filled,
+    over,
+    up_to,
+    within,
+)
 from .metrics import MEASURES, TASK_MEASURES, GlueMetric, is_constant
 from .pocket import pocket_data
 

@@ -7,7 +7,8 @@ __all__ = ['out_weighted_counts', 'LayerMaps', 'read_maps', 'layer_map', 'find_t
            'over_seeds', 'tune_seeds', 'read_curves', 'jaccard_table', 'bias_share']
 
 # %% ../nbs/36_ticket_runs.ipynb #33d1dce2
-import hashlib, json
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,13 +26,31 @@ from .anatomy import MATRICES, anatomy
 from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, over, within
 from .column_tuning import head_names, save_columns, tune_columns
 from lottery_nb.dominance import (
-    DominantTicket, Sigma, TrainWeights, by_kind, dominated_dims, input_of, jaccard, out_weighted, place_of,
-    random_ticket, random_weights, suggest_sigma, weight_delta,
+    DominantTicket,
+    Sigma,
+    TrainWeights,
+    by_kind,
+    dominated_dims,
+    input_of,
+    jaccard,
+    out_weighted,
+    place_of,
+    random_ticket,
+    random_weights,
+    suggest_sigma,
+    weight_delta,
 )
-from .l1_penalty import METHODS as PULLS, L1Distance, share_moved, suggest_lambda
+from .l1_penalty import METHODS as PULLS
+from .l1_penalty import L1Distance, share_moved, suggest_lambda
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
 from lottery_nb.records import (
-    check_writable, project_path, read_record, record_folder, run_once, take_turns, write_record,
+    check_writable,
+    project_path,
+    read_record,
+    record_folder,
+    run_once,
+    take_turns,
+    write_record,
 )
 from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
 from .tasks import Task, decide, train_rows

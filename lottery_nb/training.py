@@ -7,14 +7,28 @@ __all__ = ['PRECISIONS', 'RULES', 'OPTIMIZERS', 'Loaded', 'TrainConfig', 'Adamax
            'load_encoder', 'set_pooler', 'predict', 'TaskTrainer', 'TrainResult', 'history_of', 'fine_tune']
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
-import difflib, hashlib, inspect, json, math, os, random, re, shutil, tempfile, time, warnings
+import difflib
+import hashlib
+import inspect
+import json
+import math
+import os
+import random
+import re
+import shutil
+import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
-import numpy as np, pandas as pd, torch
+
+import numpy as np
+import pandas as pd
+import torch
 from datasets import Dataset
 from huggingface_hub import constants, try_to_load_from_cache
 from safetensors.torch import load_file, save_file
@@ -22,16 +36,39 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import (
-    AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase,
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
 )
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
+
 from . import __version__
 from lottery_nb.anatomy import (
-    Transformer, layout_of, longest_input, mean_pooling, reads_mean, task_head_names,
+    Transformer,
+    layout_of,
+    longest_input,
+    mean_pooling,
+    reads_mean,
+    task_head_names,
 )
 from lottery_nb.checks import (
-    AnyPath, Count, Name, Seed, Word, at_least, below, checked, is_file, over, within,
+    AnyPath,
+    Count,
+    Name,
+    Seed,
+    Word,
+    at_least,
+    below,
+    checked,
+    is_file,
+    over,
+    within,
 )
 from .compaction import quiet
 from .masking import Mask, check_mask, masked
@@ -588,7 +625,8 @@ def traceless(model):
     try:
         with torch.random.fork_rng(devices=gpus): yield
     finally:
-        random.setstate(states[0]); np.random.set_state(states[1])
+        random.setstate(states[0])
+        np.random.set_state(states[1])
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
         for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
@@ -600,7 +638,9 @@ def traceless(model):
 @contextmanager
 def checkpointed(model, config: TrainConfig):
     "Recompute activations in the backward pass. Raises ValueError for a family that cannot."
-    if not config.gradient_checkpointing: yield; return
+    if not config.gradient_checkpointing:
+        yield
+        return
     if not model.supports_gradient_checkpointing:
         raise ValueError(f"{model.config.model_type} cannot checkpoint gradients: leave that out")
     name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient" # before 5.2x

@@ -10,6 +10,7 @@ from nbdev.config import get_config
 from nbdev.frontmatter import FrontmatterProc
 from nbdev.process import NBProcessor
 
+
 def pytest_addoption(parser): parser.addoption("--flags", default="", help="nbdev test flags to force on: --flags 'slow cuda'")
 
 def pytest_collection_modifyitems(items):
