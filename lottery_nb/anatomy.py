@@ -115,7 +115,7 @@ register_family("mpnet", query="attention.attn.q", key="attention.attn.k", value
 register_family("deberta-v2", query="attention.self.query_proj", key="attention.self.key_proj",
     value="attention.self.value_proj")
 register_family("modernbert", layers="layers", query="attn.Wqkv/query", key="attn.Wqkv/key",
-    value="attn.Wqkv/value", attention_output="attn.Wo", ffn_in="mlp.Wi", ffn_out="mlp.Wo", pre_norm=True);
+    value="attn.Wqkv/value", attention_output="attn.Wo", ffn_in="mlp.Wi", ffn_out="mlp.Wo", pre_norm=True)
 
 # %% ../nbs/00_anatomy.ipynb #96f94d6d
 @checked

@@ -285,7 +285,8 @@ def save_columns(
     rows = {(name, j): row for m in modules for row, (name, j, _) in zip(m.columns, m.places)}
     for name, dims in ticket.dims.items():
         if dims: tensors[f"columns/{name}"] = torch.stack([rows[name, j] for j in dims]) # (k, out)
-    wide = lambda t: t.to(torch.promote_types(t.dtype, torch.float32))
+    def wide(t):
+        return t.to(torch.promote_types(t.dtype, torch.float32))
     about = dict(task=tuning.task, base=base_hash(inner, tuning.head), labels=task.names,
         problem_type=task.problem_type, dims=dict(ticket.dims), architecture=dict(ticket.architecture),
         about=dict(ticket.about), version=__version__)
@@ -380,7 +381,8 @@ def load_columns(
     if not hasattr(inner, "column_tuning"): _install(inner, ticket, head, task)
     elif task in tuning_of(inner).tasks:
         raise ValueError(f"a task {task!r} is held already: give this one another name with task=")
-    row = lambda name, j, _: tensors[f"columns/{name}"][ticket.dims[name].index(j)]
+    def row(name, j, _):
+        return tensors[f"columns/{name}"][ticket.dims[name].index(j)]
     modules = column_modules(inner)
     values = {f"{at}.columns": torch.stack([row(*place) for place in m.places]) for at, m in modules.items()}
     values |= {name: tensors[f"head/{name}"] for name in head}

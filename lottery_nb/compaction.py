@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import inspect
 import logging
-import os
 import statistics
 import time
 import warnings

@@ -12,8 +12,6 @@ __all__ = ['Sigma', 'MEANS', 'PUBLISHED', 'READS', 'weight_delta', 'out_weighted
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
 import inspect
 import json
-import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +62,8 @@ def weight_delta(
     "How far each matrix moved (section 3.2). Raises ValueError for another reference, and for NaN."
     starts = {id(p): start.to(p) for p, start in backbone_pairs(model, reference).values()}
     delta = {}
-    moved = lambda p: None if p is None else p.detach() - starts[id(p)]
+    def moved(p):
+        return None if p is None else p.detach() - starts[id(p)]
     for m in anatomy(model).matrices():
         delta[m.name] = with_bias(m, moved(m.module.weight), moved(m.module.bias))
         if not torch.isfinite(delta[m.name]).all():
@@ -553,7 +552,8 @@ def matrix_gradients(
 ) -> dict[str, torch.Tensor]: # Matrix.name -> (out, columns)
     "Sort the gradients of parameters into the six matrices, biases as columns."
     names = {id(p): name for name, p in unwrap(model).named_parameters()}
-    of = lambda p: None if p is None else gradients[names[id(p)]]
+    def of(p):
+        return None if p is None else gradients[names[id(p)]]
     return {m.name: with_bias(m, of(m.module.weight), of(m.module.bias)) for m in anatomy(model).matrices()}
 
 # %% ../nbs/32_dominance.ipynb #b32c7d67

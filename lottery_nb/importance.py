@@ -69,7 +69,8 @@ def _captured(parts: Anatomy):
 def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
     "d loss / d gate of `n` examples, by position: float32 (B, T, L, H + 1), in the last column the FFN's."
     grads = dict(zip(found, torch.autograd.grad(loss, list(found.values()))))
-    product = lambda *key: found[key].detach().float() * grads[key].float() # (B, T, width)
+    def product(*key):
+        return found[key].detach().float() * grads[key].float() # (B, T, width)
     layers = []
     for i in range(parts.n_layers):
         heads = product("heads", i).unflatten(-1, (parts.n_heads, -1)).sum(-1) # (B, T, H)
@@ -211,7 +212,8 @@ def _take(batch: Mapping, i: int, room: int | None, device) -> tuple[dict, int]:
     n = len(batch["input_ids"] if batch.get("input_ids") is not None else batch["inputs_embeds"])
     if not n: raise ValueError(f"batch {i} (counted from 0) has no rows: leave empty batches out")
     rows = n if room is None else min(n, room)
-    cut = lambda v: v[:rows] if v.ndim and len(v) == n else v
+    def cut(v):
+        return v[:rows] if v.ndim and len(v) == n else v
     return {k: cut(v).to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}, rows
 
 # %% ../nbs/04_importance.ipynb #d3738d48

@@ -271,7 +271,8 @@ def stack_outputs(
 ) -> list[tuple[dict, object]]: # (batch, what the layers made of it)
     "Run the frozen layers once over some batches."
     seen = []
-    keep = lambda module, args, output: seen.append(output)
+    def keep(module, args, output):
+        return seen.append(output)
     handle = layer_stack(model).register_forward_hook(keep, prepend=True) # before a mean over tokens is taken
     try:
         with torch.no_grad(): return [(batch, (model(**batch), seen.pop())[1]) for batch in batches]
@@ -362,7 +363,8 @@ def mean_gradients(
     "Average gradients over batches."
     mean = {}
     n = 0
-    for n, batch in enumerate(gradients, 1):
+    for batch in gradients:
+        n += 1
         for name, g in batch.items(): mean[name] = mean[name].add_(g) if name in mean else g.clone()
     return {name: g.div_(n) for name, g in mean.items()}
 

@@ -55,7 +55,8 @@ class Mask:
         n_layers, n_heads = self.shape
         return f"Mask({n_layers} x {n_heads}, pruned: {self.pruned_heads} heads, {self.pruned_ffns} FFNs)"
     def __str__(self) -> str:
-        draw = lambda kept: "".join("·■"[k] for k in kept)
+        def draw(kept):
+            return "".join("·■"[k] for k in kept)
         rows = (f"{draw(heads)}  {draw([ffn])}" for heads, ffn in zip(self.heads, self.ffns))
         return "\n".join([repr(self), *rows])
 

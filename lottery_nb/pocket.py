@@ -121,15 +121,15 @@ class Lexicon:
     verbs: dict = field(default_factory=dict) # verb: (kind of the subject, kind of the object)
     fits: dict = field(default_factory=dict) # adjective: kinds it is said of
     adverbs: list = field(default_factory=list)
-    @cache
+    @cache  # noqa: B019 (there is one lexicon, as long as the process)
     def chain(self, concept):
         "A concept and everything more general, from special to general; nothing for None."
         return (concept, *self.chain(self.above[concept])) if concept else ()
-    @cache
+    @cache  # noqa: B019
     def below(self, concept):
         "What is just below a concept: the dogs and cats among animals."
         return tuple(c for c, above in self.above.items() if above == concept)
-    @cache
+    @cache  # noqa: B019
     def adjectives(self, noun):
         "The adjectives that can be said of a noun."
         return [a for a, kinds in self.fits.items() if set(self.chain(noun)) & set(kinds)]
@@ -387,7 +387,8 @@ def same_meaning(a, b):
 @cache
 def siblings(concept):
     "Other concepts of the same sort."
-    same = lambda table: [c for c, kinds in table.items() if kinds == table[concept]]
+    def same(table):
+        return [c for c, kinds in table.items() if kinds == table[concept]]
     if concept in LEXICON.verbs: pool = same(LEXICON.verbs)
     elif concept in LEXICON.fits: pool = same(LEXICON.fits)
     elif concept in LEXICON.adverbs: pool = LEXICON.adverbs

@@ -29,7 +29,7 @@ from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from threading import Event, Thread, get_ident
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -170,7 +170,7 @@ def _hint_of(default, optional): # what fits where a default stands, as an annot
         hint = list[kinds.pop()] if len(kinds) == 1 else list
     elif isinstance(default, (int, float)) and not isinstance(default, bool): hint = float
     else: hint = type(default) if isinstance(default, (bool, str, dict)) else Any
-    return Optional[hint] if optional else hint
+    return hint | None if optional else hint
 
 def _how_to_write(name, default):
     if isinstance(default, bool): return f"write -p {name} True or -p {name} False"

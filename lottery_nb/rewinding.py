@@ -35,7 +35,7 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from .anatomy import anatomy
-from .checks import AnyPath, Count, Name, at_least, below, checked, filled, has, over, within
+from .checks import AnyPath, Count, Name, at_least, below, checked, has, over, within
 from .compaction import compact
 from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
@@ -78,8 +78,10 @@ from lottery_nb.training import (
 )
 
 # %% ../nbs/22_rewinding.ipynb #58f4d575
-try: import resource
-except ImportError: resource = None # not on Windows
+try:
+    import resource
+except ImportError:
+    resource = None # not on Windows
 
 # %% ../nbs/22_rewinding.ipynb #c47dd70e
 @checked
@@ -554,7 +556,7 @@ def _train_apart(study, rows, workers):
 def _try_again(row, end, deaths, began) -> bool:
     again = row not in deaths
     deaths[row] = end
-    if again: warnings.warn(f"{_called(row)}: its process {end}, so it is tried once more in a new one")
+    if again: warnings.warn(f"{_called(row)}: its process {end}, so it is tried once more in a new one", stacklevel=2)
     elif not began:
         raise RuntimeError("no process could be started to train in: in a script, call with workers > 1 "
                                        "under if __name__ == '__main__'")

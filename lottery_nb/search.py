@@ -29,7 +29,6 @@ from lottery_nb.checks import (
     at_least,
     below,
     checked,
-    filled,
     has,
     over,
     up_to,
@@ -99,9 +98,10 @@ def mask_distance(
     b: Sequence[Mask], # as many, of the same shapes
 ) -> float: # 0 to 1
     "Share of structures that one of two lists of masks keeps and the other does not, mean over the lists."
-    share = lambda x, y: (
-        ((x.heads ^ y.heads).sum() + (x.ffns ^ y.ffns).sum()) / (x.heads.numel() + x.ffns.numel())
-    )
+    def share(x, y):
+        return (
+            ((x.heads ^ y.heads).sum() + (x.ffns ^ y.ffns).sum()) / (x.heads.numel() + x.ffns.numel())
+        )
     return float(np.mean([float(share(x, y)) for x, y in zip(a, b, strict=True)]))
 
 # %% ../nbs/24_search.ipynb #d5a578c5
@@ -247,7 +247,7 @@ def read_masks(search: Search) -> tuple[dict, int] | None: # see `drawn_once`; N
     except ValueError:
         warnings.warn(
             f"{search.work.name}/{file.name} is missing or damaged: tickets are drawn again, and their "
-            "trainings begin again"
+            "trainings begin again", stacklevel=2
         )
         return None
     return {

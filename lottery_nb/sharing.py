@@ -212,7 +212,8 @@ class MultiTaskModel:
         self.name = str(name)
         self.tasks = list(tasks)
         self.seed = seed
-        kind = lambda task: (task.num_labels, task.label_scale)
+        def kind(task):
+            return (task.num_labels, task.label_scale)
         loaded = {kind(task): load_encoder(self.name, task, seed=seed) for task in reversed(self.tasks)}
         self.model, self.tokenizer = loaded[kind(self.tasks[0])]
         self.masks = task_masks(self.model, self.tasks, masks)
@@ -690,7 +691,8 @@ def sharing_parameters(
     **settings, # plain values
 ) -> dict: # name -> plain value
     "What a record tells of a shared run, and its hash covers."
-    digits = lambda kept: "".join("01"[k] for k in kept)
+    def digits(kept):
+        return "".join("01"[k] for k in kept)
     masks = [[digits(rows) for rows in (mask.ffns, *mask.heads)] for mask in shared.masks]
     about = {"task": "+".join(shared.names), "tasks": shared.names, "masks": masks, "kind": "sharing"}
     return run_parameters(shared.name, shared.tasks[0], config, **settings) | about

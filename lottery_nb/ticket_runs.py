@@ -205,8 +205,10 @@ def train_weights(model, seed, settings):
 
 # %% ../nbs/36_ticket_runs.ipynb #dec1121f
 def train_lora(model, seed, settings):
-    try: from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error: raise ImportError("method 'lora' needs peft: pip install peft") from error
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError("method 'lora' needs peft: pip install peft") from error
     head = head_names(model)
     rank = settings["rank"]
     paths = {module: path for path, module in model.named_modules()}

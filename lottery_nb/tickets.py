@@ -6,7 +6,6 @@
 __all__ = ['KINDS', 'Kind', 'Level', 'Levels', 'Cut', 'cut_at', 'draw_ticket', 'weight_remaining', 'Ticket']
 
 # %% ../nbs/06_tickets.ipynb #5f696f3a
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -16,7 +15,7 @@ from torch import nn
 
 from . import __version__
 from .anatomy import Layer, anatomy
-from .checks import AnyPath, Count, Name, Seed, at_least, checked, filled, within
+from .checks import AnyPath, Count, Seed, at_least, checked, filled, within
 from .importance import Importance
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
@@ -44,7 +43,8 @@ def cut_at(
     "Count what a ticket at `level` loses. Raises ValueError for a bad level or an impossible floor."
     if min_heads > n_heads:
         raise ValueError(f"min_heads is a number from 0 to the {n_heads} heads of a layer, got {min_heads!r}")
-    share = lambda n: int(round(n * level / 100, 6)) # 2.9999999999999996 is three
+    def share(n):
+        return int(round(n * level / 100, 6)) # 2.9999999999999996 is three
     return Cut(min(share(n_layers * n_heads), n_layers * (n_heads - min_heads)), share(n_layers))
 
 # %% ../nbs/06_tickets.ipynb #c5d0c952
@@ -195,7 +195,8 @@ def _ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> Ticket: # what 
     counts = (about.pop("pruned_heads"), about.pop("pruned_ffns"))
     n = about.pop("n_examples")
     check_tensors(tensors, _MASK if n is None else _MASK | _SCORES)
-    part = lambda name: (tensors[f"{name}.heads"], tensors[f"{name}.ffns"])
+    def part(name):
+        return (tensors[f"{name}.heads"], tensors[f"{name}.ffns"])
     mask = Mask(*part("mask"))
     scores = None if n is None else Importance(*part("scores"), n)
     if counts != (mask.pruned_heads, mask.pruned_ffns):

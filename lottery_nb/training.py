@@ -11,7 +11,6 @@ import difflib
 import hashlib
 import inspect
 import json
-import math
 import os
 import random
 import re
@@ -414,7 +413,7 @@ def set_pooler(
         _told.add(name)
         warnings.warn(
             f"the pooler of {str(name)!r} was never trained (its bias is exactly zero): it is drawn anew "
-            "and trains with the task head; pooler='keep' leaves it as it is"
+            "and trains with the task head; pooler='keep' leaves it as it is", stacklevel=2
         )
 
 # %% ../nbs/20_training.ipynb #2d51e2dc
@@ -578,7 +577,7 @@ def last_checkpoint(
         shutil.rmtree(found.pop())
     if told:
         now = f"goes on from {found[-1].name}" if found else "begins again"
-        warnings.warn(f"{' and '.join(told)}: removed, training in {folder.name} {now}")
+        warnings.warn(f"{' and '.join(told)}: removed, training in {folder.name} {now}", stacklevel=2)
     return found[-1] if found else None
 
 # %% ../nbs/20_training.ipynb #f6bad7a0
@@ -720,7 +719,7 @@ def forget_run(folder: Path, found: list): # found: its checkpoints
     for path in found: shutil.rmtree(path)
     warnings.warn(
         f"{folder.name}/run.json is missing or damaged, so nobody knows what the checkpoints beside it are "
-        "of: removed, training begins again"
+        "of: removed, training begins again", stacklevel=2
     )
 
 # %% ../nbs/20_training.ipynb #b98ad16c

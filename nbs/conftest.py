@@ -35,15 +35,21 @@ class Notebook(pytest.File):
         if cells: yield Section.from_parent(self, name=title, cells=cells)
 
 class Section(pytest.Item):
-    def __init__(self, cells, **kw): super().__init__(**kw); self.cells = cells
+    def __init__(self, cells, **kw):
+        super().__init__(**kw)
+        self.cells = cells
     def runtest(self):
         nb = self.parent
         if nb.broken: pytest.skip(f"'{nb.broken}' failed first")
-        if nb.shell is None: os.environ["IN_TEST"] = "1"; nb.shell = CaptureShell(self.path)
+        if nb.shell is None:
+            os.environ["IN_TEST"] = "1"
+            nb.shell = CaptureShell(self.path)
         with working_directory(self.path.parent):
             for c in self.cells:
                 nb.shell.cell(c)
-                if nb.shell.exc: nb.broken = self.name; raise CellFailed(nb.shell.prettytb(self.path))
+                if nb.shell.exc:
+                    nb.broken = self.name
+                    raise CellFailed(nb.shell.prettytb(self.path))
     def repr_failure(self, e): return str(e.value) if isinstance(e.value, CellFailed) else super().repr_failure(e)
     def reportinfo(self): return self.path, 0, self.name
 
