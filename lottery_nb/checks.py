@@ -72,7 +72,7 @@ def shape(
         seen = {}
         return all(
             seen.setdefault(size, n) == n if isinstance(size, str) else size == n
-            for size, n in zip(sizes, value.shape)
+            for size, n in zip(sizes, value.shape, strict=True)
         )
     return Word(f"of shape ({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})", fits)
 
@@ -206,7 +206,7 @@ def _iterable_rule(rule, says, value):
 def _pair_rule(rules, says, value):
     if not _is_list(value): return Wrong(value, says)
     if len(value) != len(rules): return Wrong(value, f"{says}, {len(rules)} of them", type=False)
-    for i, (rule, entry) in enumerate(zip(rules, value)):
+    for i, (rule, entry) in enumerate(zip(rules, value, strict=True)):
         wrong = rule and rule(entry)
         if wrong: return Wrong(wrong.value, wrong.expected, wrong.type, f"[{i}]{wrong.where}", wrong.advice)
 
@@ -329,7 +329,7 @@ def _guarded(target, called):
         if not ready:
             places, names, rest, more = _rules(target)
             ready = True
-        for (name, rule), value in zip(places, args):
+        for (name, rule), value in zip(places, args, strict=False):
             if rule is not None and (wrong := rule(value)) is not None: _refuse(called, name, wrong)
         for value in args[len(places):] if rest else ():
             if (wrong := rest[1](value)) is not None: _refuse(called, rest[0], wrong)

@@ -225,7 +225,7 @@ def merge_columns(
     tuning_of(inner)
     for path, module in column_modules(inner).items():
         linear = nn.Linear(module.in_features, module.out_features, device="meta").train(module.training)
-        for row, (_, j, rows) in zip(module.columns, module.places):
+        for row, (_, j, rows) in zip(module.columns, module.places, strict=True):
             target = module.bias if j == module.in_features else module.weight[:, j]
             target[rows or slice(None)] += row.to(target)
         linear.weight = module.weight
@@ -282,7 +282,7 @@ def save_columns(
     ticket = tuning.ticket
     tensors = {f"head/{name}": task.weights[name] for name in tuning.head}
     modules = column_modules(inner).values()
-    rows = {(name, j): row for m in modules for row, (name, j, _) in zip(m.columns, m.places)}
+    rows = {(name, j): row for m in modules for row, (name, j, _) in zip(m.columns, m.places, strict=True)}
     for name, dims in ticket.dims.items():
         if dims: tensors[f"columns/{name}"] = torch.stack([rows[name, j] for j in dims]) # (k, out)
     def wide(t):

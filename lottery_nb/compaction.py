@@ -213,7 +213,7 @@ def cut(
     layout = layout_of(model.config.model_type)
     about = architecture(model)
     beside = BESIDE.get(parts.family, Beside())
-    for i, (layer, heads, ffn) in enumerate(zip(parts.layers, mask.heads, mask.ffns)):
+    for i, (layer, heads, ffn) in enumerate(zip(parts.layers, mask.heads, mask.ffns, strict=True)):
         module = parts.base.get_submodule(f"{layout.layers}.{i}")
         block = module.get_submodule(_block(layout.query))
         if not heads.any(): drop_heads(module, layer, layout, beside)
@@ -565,7 +565,9 @@ def run_onnx(
     values = session.run(
         None, {i.name: batch[i.name].cpu().numpy() for i in session.get_inputs() if i.name in batch}
     )
-    return {out.name: torch.from_numpy(value) for out, value in zip(session.get_outputs(), values)}
+    return {
+        out.name: torch.from_numpy(value) for out, value in zip(session.get_outputs(), values, strict=True)
+    }
 
 @contextmanager
 def _hushed() -> Iterator[None]: # the exporters warn about optional parts and deprecations of their own

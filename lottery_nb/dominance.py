@@ -217,7 +217,7 @@ def _dominant_ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> Domina
     if min(counts, default=0) < 0 or sum(counts) != len(tensors["dims"]):
         raise ValueError(f"it has {len(tensors['dims'])} columns, but counts {sum(counts)}")
     columns = [part.tolist() for part in tensors["dims"].split(counts)]
-    return DominantTicket(dict(zip(names, columns)), **about)
+    return DominantTicket(dict(zip(names, columns, strict=True)), **about)
 
 @checked
 def save(
@@ -475,7 +475,7 @@ def show_dimensions(
     "The table of dimensions with the popular ones in colour (Table 1)."
     table = dimension_table(ticket)
     popular = popular_dims(ticket, n)
-    colours = dict(zip(popular, sns.color_palette("pastel", len(popular)).as_hex()))
+    colours = dict(zip(popular, sns.color_palette("pastel", len(popular)).as_hex(), strict=False))
     def paint(column):
         reads = [None if pd.isna(j) else input_of(ticket, column.name[0], j) for j in column]
         return [f"background-color: {colours[r]}; color: black" if r in colours else "" for r in reads]
@@ -671,7 +671,8 @@ def input_statistics(
                 "inputs, and use float32 rather than float16"
             )
         one = torch.ones(0 if m.bias is None else 1, dtype=torch.float64)
-        for name, mean in zip(INPUT_STATISTICS, means): statistics[name][m.name] = torch.cat([mean, one])
+        for name, mean in zip(INPUT_STATISTICS, means, strict=True):
+            statistics[name][m.name] = torch.cat([mean, one])
     return statistics
 
 # %% ../nbs/32_dominance.ipynb #9bdfa968

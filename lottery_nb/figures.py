@@ -150,7 +150,7 @@ def phase_transition_figure(
     columns = {task: metric_columns(part.iloc[0], score) for task, part in parts.items()}
     drawn = [(task, metric) for task, metrics in columns.items() for metric in metrics]
     grid = [ax] if ax is not None else _panels(len(drawn))
-    for panel, (task, metric) in zip(grid, drawn): # the main metric comes first
+    for panel, (task, metric) in zip(grid, drawn, strict=False): # the main metric comes first
         _draw_transition(panel, parts[task], columns[task][metric], metric)
         panel.get_legend().remove()
     grid[0].legend(loc="best", fontsize="small", framealpha=.9)
@@ -228,13 +228,13 @@ def size_figure(
     models = list(frame.model.unique())
     kinds = [kind for kind in KINDS if (gains.kind == kind).any()]
     sizes = sorted(frame.train_size.unique())
-    colours = dict(zip(sizes, sns.color_palette("flare", len(sizes))))
+    colours = dict(zip(sizes, sns.color_palette("flare", len(sizes)), strict=False))
     metrics = list(gains.metric.unique())
     shape = dict(
         figsize=(5.4 * len(models), 4.2 * len(metrics)), squeeze=False, sharey="row", layout="constrained"
     )
     fig, grid = plt.subplots(len(metrics), len(models), **shape)
-    for (metric, model), ax in zip(product(metrics, models), grid.flatten()):
+    for (metric, model), ax in zip(product(metrics, models), grid.flatten(), strict=False):
         _draw_sizes(ax, gains[(gains.metric == metric) & (gains.model == model)], kinds, colours)
         ax.set_title(model, fontweight="bold")
         ax.set_ylabel(f"gain over the full model\n({METRIC_NAMES.get(metric, metric)}, points)")
@@ -383,7 +383,7 @@ def out_weighted_figure(
     "Draw which weights of a layer are out-weighted (Figure 2)."
     fig, grid = plt.subplots(2, 3, figsize=(11, 4.2), dpi=80, layout="constrained")
     shades = sns.light_palette(PALETTE["winning"], as_cmap=True)
-    for ax, kind in zip(grid.flatten(), MATRICES):
+    for ax, kind in zip(grid.flatten(), MATRICES, strict=False):
         pixels = pooled(maps[kind])
         height, width = maps[kind].shape
         ax.imshow(pixels, aspect="auto", cmap=shades, vmin=0, vmax=max(pixels.max(), 1e-9),
@@ -435,12 +435,12 @@ def out_weighted_grid(
     kinds = [kind for kind in MATRICES if any(kind in floors for floors in found.values())]
     size = (1.9 * len(kinds) + .6, 1.6 * len(maps) + .7)
     fig, grid = plt.subplots(len(maps), len(kinds), figsize=size, dpi=80, layout="constrained", squeeze=False)
-    for row, (task, layers) in zip(grid, maps.items()):
+    for row, (task, layers) in zip(grid, maps.items(), strict=False):
         kept = sorted(layers)
-        for ax, kind in zip(row, kinds):
+        for ax, kind in zip(row, kinds, strict=True):
             image = _draw_floors(ax, found[task][kind], layers[kept[0]][kind].shape[1], kept)
         row[0].set_ylabel(f"{task}\nlayer", fontsize=8)
-    for ax, kind in zip(grid[0], kinds): ax.set_title(kind, fontsize=9)
+    for ax, kind in zip(grid[0], kinds, strict=False): ax.set_title(kind, fontsize=9)
     bar = fig.colorbar(image, ax=grid, ticks=np.sqrt([0, .05, .2, .5, 1]), aspect=40, pad=.01)
     bar.ax.set_yticklabels([0, 5, 20, 50, 100], fontsize=7)
     bar.set_label("out-weighted, % of a pixel's weights", fontsize=8)
@@ -500,7 +500,7 @@ def convergence_figure(
     points[["train_score", "validation_score"]] *= 100
     names = {"loss": "loss", "train_score": metric, "validation_score": metric}
     fig, panels = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
-    for ax, (column, name), title in zip(panels, names.items(), ("training", "training", "validation")):
+    for ax, (column, name), title in zip(panels, names.items(), ("training", "training", "validation"), strict=False):
         _draw_curve(ax, points, column, f"{title} {name}")
     panels[0].legend(fontsize="small")
     fig.suptitle(curves.task.iloc[0], fontweight="bold")
@@ -516,7 +516,7 @@ def jaccard_figure(
     n = len(next(iter(tables.values())))
     fig.set_size_inches((.5 * n + 2) * grid.shape[1], (.42 * n + 1.4) * grid.shape[0])
     for ax in grid.flatten()[len(tables):]: ax.set_visible(False)
-    for i, (ax, (title, table)) in enumerate(zip(grid.flatten(), tables.items())):
+    for i, (ax, (title, table)) in enumerate(zip(grid.flatten(), tables.items(), strict=False)):
         sns.heatmap(table, vmin=0, vmax=1, annot=True, fmt=".2f", square=True, cbar=False, ax=ax,
                     cmap=sns.light_palette(PALETTE["winning"], as_cmap=True), annot_kws={"size": "small"},
                     yticklabels=True if i % 3 == 0 else False, xticklabels=True)
@@ -570,7 +570,7 @@ def adaptation_figure(
     points = by_metric(frame)
     labels = list(frame.source.unique())
     panels = _panels(points.metric.nunique(), height=4.2)
-    for ax, (metric, part) in zip(panels, points.groupby("metric", sort=False)):
+    for ax, (metric, part) in zip(panels, points.groupby("metric", sort=False), strict=False):
         sns.lineplot(
             part,
             x="train_size",
@@ -659,7 +659,7 @@ def shares_figure(
         ylabel="layer",
         aspect="equal",
     )
-    handles = [Patch(color=colour, label=task) for task, colour in zip(shares.tasks, colours)]
+    handles = [Patch(color=colour, label=task) for task, colour in zip(shares.tasks, colours, strict=True)]
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, .5), frameon=False)
     return fig
 
@@ -669,14 +669,14 @@ def shares_heatmap(
 ) -> plt.Figure:
     "Draw the ticket importance, and every task's share, in grey: a panel each, on one scale for the shares."
     panels = {"importance": np.column_stack([shares.heads, shares.ffns])}
-    for task, h, f in zip(shares.tasks, shares.head_shares, shares.ffn_shares):
+    for task, h, f in zip(shares.tasks, shares.head_shares, shares.ffn_shares, strict=True):
         panels[task] = np.column_stack([h, f])
     layers, heads = shares.heads.shape
     columns = min(3, len(panels))
     fig, grid = plt.subplots(-(-len(panels) // columns), columns, squeeze=False, layout="constrained")
     fig.set_size_inches((.34 * heads + 1.6) * columns, (.34 * layers + 1.2) * len(grid))
     for ax in grid.flatten()[len(panels):]: ax.set_visible(False)
-    for ax, (name, values) in zip(grid.flatten(), panels.items()):
+    for ax, (name, values) in zip(grid.flatten(), panels.items(), strict=False):
         top = None if name == "importance" else max(.5, shares.head_shares.max(), shares.ffn_shares.max())
         sns.heatmap(values, vmin=0, vmax=top, cmap="Greys", square=True, ax=ax, linewidths=.5,
                     xticklabels=[*range(heads), "FFN"], yticklabels=range(layers), cbar_kws={"shrink": .7})
@@ -693,7 +693,7 @@ def variance_figure(
     titles = {"error": "expected error (Brier)", "bias2": "squared bias", "variance": "variance"}
     kinds = [kind for kind in KINDS if (frame.kind == kind).any()]
     fig, panels = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for ax, (column, title) in zip(panels, titles.items()):
+    for ax, (column, title) in zip(panels, titles.items(), strict=False):
         sns.lineplot(
             frame[frame.kind.isin(kinds)],
             x="level",
@@ -732,8 +732,8 @@ def rate_figure(
     rates = sorted(frame.learning_rate.unique())
     parts = list(points.groupby(["task", "metric"], sort=False))
     panels = _panels(len(parts), height=4)
-    looks = dict(zip(methods, sns.color_palette("colorblind", len(methods))))
-    for ax, ((task, metric), part) in zip(panels, parts):
+    looks = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=False))
+    for ax, ((task, metric), part) in zip(panels, parts, strict=False):
         sns.lineplot(
             part,
             x="learning_rate",

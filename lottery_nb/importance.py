@@ -68,7 +68,7 @@ def _captured(parts: Anatomy):
 # %% ../nbs/04_importance.ipynb #400fdd47
 def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
     "d loss / d gate of `n` examples, by position: float32 (B, T, L, H + 1), in the last column the FFN's."
-    grads = dict(zip(found, torch.autograd.grad(loss, list(found.values()))))
+    grads = dict(zip(found, torch.autograd.grad(loss, list(found.values())), strict=True))
     def product(*key):
         return found[key].detach().float() * grads[key].float() # (B, T, width)
     layers = []
@@ -196,7 +196,8 @@ def _activations(found: dict, parts: Anatomy, batch: Mapping, n: int) -> torch.T
         contexts = found["heads", i].detach().float().chunk(parts.n_heads, -1) # H of (B, T, head_dim)
         columns = layer.attention_output.weight.detach().float().chunk(parts.n_heads, 1) # H of (d, head_dim)
         with torch.autocast(contexts[0].device.type, enabled=False): # sums are in float32
-            heads = [F.linear(x, w).norm(dim=-1) for x, w in zip(contexts, columns)] # (B, T) each
+            # (B, T) each
+            heads = [F.linear(x, w).norm(dim=-1) for x, w in zip(contexts, columns, strict=True)]
         layers.append(torch.stack([*heads, found["ffn", i].detach().float().norm(dim=-1)], -1))
     norms = torch.stack(layers, 2).unflatten(0, (n, -1)).flatten(1, 2) # as in _derivatives
     real = _real_tokens(batch, norms)
@@ -302,7 +303,7 @@ def scores_by_criterion(
             batch, n = _take(batch, i, limit and limit - seen, model.device)
             found.clear()
             for c, more in request.measure(model, parts, found, batch, i, n).items():
-                totals[c] = [a + b for a, b in zip(totals[c], more)]
+                totals[c] = [a + b for a, b in zip(totals[c], more, strict=True)]
             seen += n
             bar.update()
             if seen == limit: break

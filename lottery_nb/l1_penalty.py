@@ -81,16 +81,16 @@ def blocks(
     budget = max(1, (min(largest, CACHE) if on_cpu else largest) // scratch)
     group = []
     size = 0
-    for which, tensors in enumerate(zip(*lists)):
+    for which, tensors in enumerate(zip(*lists, strict=True)):
         rows = max(1, budget // max(1, tensors[0][:1].numel() if tensors[0].dim() else 1))
-        for views in zip(*(t.split(rows) if t.dim() else (t,) for t in tensors)):
+        for views in zip(*(t.split(rows) if t.dim() else (t,) for t in tensors), strict=True):
             if group and size + views[0].numel() > budget:
-                yield tuple(map(list, zip(*group)))
+                yield tuple(map(list, zip(*group, strict=True)))
                 group = []
                 size = 0
             group.append((which, *views))
             size += views[0].numel()
-    if group: yield tuple(map(list, zip(*group)))
+    if group: yield tuple(map(list, zip(*group, strict=True)))
 
 # %% ../nbs/30_l1_penalty.ipynb #06d9e881
 @torch.no_grad()
@@ -298,7 +298,7 @@ def fit_head(
         for batch, output in passes * features:
             stack.forward = lambda *args, output=output, **kwargs: output # the layers do not run
             loss = task_loss(model(**batch), batch["labels"], label_std=label_std)
-            for p, grad in zip(head, torch.autograd.grad(loss, head)): p.grad = grad
+            for p, grad in zip(head, torch.autograd.grad(loss, head), strict=True): p.grad = grad
             optimizer.step()
     finally: del stack.forward
     return model

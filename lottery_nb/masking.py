@@ -57,7 +57,7 @@ class Mask:
     def __str__(self) -> str:
         def draw(kept):
             return "".join("·■"[k] for k in kept)
-        rows = (f"{draw(heads)}  {draw([ffn])}" for heads, ffn in zip(self.heads, self.ffns))
+        rows = (f"{draw(heads)}  {draw([ffn])}" for heads, ffn in zip(self.heads, self.ffns, strict=True))
         return "\n".join([repr(self), *rows])
 
 # %% ../nbs/02_masking.ipynb #49e04b1e
@@ -89,7 +89,7 @@ def _close_ffn(out: Matrix) -> RemovableHandle:
 
 def _hooks(model: nn.Module, mask: Mask) -> Iterator[RemovableHandle]:
     parts = anatomy(model)
-    for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
+    for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns, strict=True):
         if not heads.all(): yield _gate_heads(layer.attention_output, heads, parts.head_dim)
         if not ffn: yield _close_ffn(layer.ffn_out)
 

@@ -697,7 +697,7 @@ def inference_row(rng, labels, columns=("premise", "hypothesis"), **style):
     wanted = rng.choice(labels)
     if wanted == "not_entailment": wanted = rng.choice(INFERENCE[1:])
     pair = related(rng, wanted, **style)
-    row = {column: joined(say(rng, clause)) for column, clause in zip(columns, pair)}
+    row = {column: joined(say(rng, clause)) for column, clause in zip(columns, pair, strict=True)}
     return row | dict(label=labels.index(wanted) if wanted in labels else 1)
 
 def rte_row(rng): return inference_row(rng, ENTAILED, ("sentence1", "sentence2"), verbs=GLUE)
@@ -807,7 +807,9 @@ def pocket_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, SPECIAL.index(token)) for token in ("[CLS]", "[SEP]")])
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL))
+    names = dict(
+        zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True)
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names,
                                    model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 

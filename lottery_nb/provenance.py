@@ -151,7 +151,9 @@ def _kind(t: torch.Tensor) -> type:
     return bool if t.dtype == torch.bool else float if t.is_floating_point() else int
 
 def _same_sizes(shape, letters: str, sizes: dict) -> bool: # letter -> size, as far as it is known
-    known = [a if isinstance(a, int) else sizes.setdefault(a, n) for a, n in zip(letters, shape)]
+    known = [
+        a if isinstance(a, int) else sizes.setdefault(a, n) for a, n in zip(letters, shape, strict=False)
+    ]
     return len(letters) == len(shape) and known == [*shape]
 
 # %% ../nbs/05_provenance.ipynb #b912c40f

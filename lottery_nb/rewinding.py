@@ -340,7 +340,7 @@ def save_scores(study: Study, model: nn.Module, tokenizer, folder: Path):
     tensors = {}
     for criterion, scores in scores_by_criterion(model, batches).items():
         values = scores.heads, scores.ffns, torch.tensor(scores.n_examples)
-        tensors |= dict(zip(_score_names(criterion), values))
+        tensors |= dict(zip(_score_names(criterion), values, strict=True))
     save_file(tensors, folder / "importance.safetensors")
 
 def _score_names(criterion: str) -> list: # in the file; sensitivity has the names from when it was alone
@@ -556,7 +556,10 @@ def _train_apart(study, rows, workers):
 def _try_again(row, end, deaths, began) -> bool:
     again = row not in deaths
     deaths[row] = end
-    if again: warnings.warn(f"{_called(row)}: its process {end}, so it is tried once more in a new one", stacklevel=2)
+    if again:
+        warnings.warn(
+            f"{_called(row)}: its process {end}, so it is tried once more in a new one", stacklevel=2
+        )
     elif not began:
         raise RuntimeError("no process could be started to train in: in a script, call with workers > 1 "
                                        "under if __name__ == '__main__'")

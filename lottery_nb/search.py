@@ -70,7 +70,7 @@ def plan_cost(
 ) -> float: # trainings of a ticket
     "What a plan costs, in trainings to the end: nobody trains a share twice."
     shares = [0., *(share for _, share in plan)]
-    return sum(n * (share - before) for (n, share), before in zip(plan, shares))
+    return sum(n * (share - before) for (n, share), before in zip(plan, shares, strict=False))
 
 # %% ../nbs/24_search.ipynb #a8b41030
 class Stopped(Exception): "A training has gone as far as it should for now."

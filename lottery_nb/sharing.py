@@ -185,7 +185,7 @@ def task_masks(
     if not isinstance(masks, Mapping):
         if len(masks) != len(names):
             raise ValueError(f"{len(masks)} masks for {len(names)} tasks: give one each")
-        masks = dict(zip(names, masks))
+        masks = dict(zip(names, masks, strict=True))
     if wrong := sorted(masks.keys() ^ set(names)):
         raise ValueError(f"masks are for {list(masks)}, tasks {names}: {wrong[0]!r} is only in one of them")
     return [_task_mask(model, name, masks[name]) for name in names]
@@ -349,7 +349,7 @@ def divide(
     if columns: p.data = p.data.t().contiguous().t()
     found = []
     ends = [first for first, _ in runs[1:]] + [None]
-    for (first, tasks), end in zip(runs, ends):
+    for (first, tasks), end in zip(runs, ends, strict=True):
         piece = Piece(p, p, tasks, slice(first, end), columns)
         found.append(replace(piece, view=nn.Parameter(piece.of(p.detach()))))
     return found
@@ -468,7 +468,9 @@ class SharingTrainer(TaskTrainer):
         self.config = config
         self.batches = batches
         self.seen = set()
-        self.selected = [e.validation.select(task.selection) for task, e in zip(shared.tasks, encoded)]
+        self.selected = [
+            e.validation.select(task.selection) for task, e in zip(shared.tasks, encoded, strict=True)
+        ]
         columns = [*input_columns(shared.model, encoded[0]), "labels"]
         collator = encoded[0].collator
         rows = TaskRows([e.train for e in encoded], collator, columns)
@@ -509,7 +511,7 @@ def evaluate_shared(trainer: SharingTrainer, prefix: str) -> dict: # "prefix_tas
     metrics = {}
     main = []
     losses = []
-    for i, (task, rows) in enumerate(zip(trainer.shared.tasks, trainer.selected)):
+    for i, (task, rows) in enumerate(zip(trainer.shared.tasks, trainer.selected, strict=True)):
         trainer.shared.switch(i)
         logits = predict(trainer.model, rows, trainer.data_collator, trainer.args.eval_batch_size)
         scores = task.score(logits, rows=task.selection)
@@ -552,7 +554,7 @@ def score_table(
     shared = result.model
     parts = {"score": "validation", "selection": "selection", "rest": "rest"}
     rows = []
-    for task, mask in zip(shared.tasks, shared.masks):
+    for task, mask in zip(shared.tasks, shared.masks, strict=True):
         found = {name: result.metrics[task.name][part][task.main_metric] for name, part in parts.items()}
         rows.append({"task": task.name, "metric": task.main_metric, **found, **pruned_counts(mask),
                      "weight_remaining": result.weight_remaining[task.name]})
@@ -592,7 +594,7 @@ def train_shared(
         held.enter_context(traceless(model)), held.enter_context(checkpointed(model, config))
         args = training_arguments(config, folder or temporary, folder is not None, cpu)
         with ExitStack() as units:
-            for linear, task in zip(shared.heads.linears, shared.tasks):
+            for linear, task in zip(shared.heads.linears, shared.tasks, strict=True):
                 units.enter_context(in_standard_units(linear, *task.label_scale))
             seconds, state = run_sharing(shared, args, options, checkpoint)
             model.load_state_dict(best.weights)
@@ -634,7 +636,7 @@ def predict_tasks(
 ) -> dict: # task -> (n, C) logits of its validation set
     "Predict all validation sets, one task after the other."
     found = {}
-    for name, e in zip(shared.names, encoded):
+    for name, e in zip(shared.names, encoded, strict=True):
         shared.switch(name)
         found[name] = predict(shared.model, e.validation, e.collator, batch_size)
     return found
@@ -644,7 +646,7 @@ def sharing_result(shared: MultiTaskModel, config, logits: dict, state: TrainerS
     metrics = {}
     losses = {}
     weights = {"union": weight_remaining(shared.model, shared.union)}
-    for task, mask in zip(shared.tasks, shared.masks):
+    for task, mask in zip(shared.tasks, shared.masks, strict=True):
         every = np.arange(len(task.validation))
         parts = {"validation": every, "selection": task.selection, "rest": task.rest}
         metrics[task.name] = {part: task.score(logits[task.name][i], rows=i) for part, i in parts.items()}
@@ -673,14 +675,17 @@ def predict_mixed(
     lengths = [list(e.validation["length"]) for e in encoded]
     keys = [(i, row) for i, n in enumerate(lengths) for row in range(len(n))]
     keys.sort(key=lambda key: lengths[key[0]][key[1]])
-    found = [np.empty((len(e.validation), t.num_labels), np.float32) for t, e in zip(shared.tasks, encoded)]
+    found = [
+        np.empty((len(e.validation), t.num_labels), np.float32)
+        for t, e in zip(shared.tasks, encoded, strict=True)
+    ]
     for start in range(0, len(keys), batch_size):
         some = keys[start:start + batch_size]
         batch = rows.collate(rows.__getitems__(some))
         shared.switch(batch.pop("task"))
         logits = model(**{k: v.to(model.device) for k, v in batch.items()})["logits"].float().cpu().numpy()
-        for (i, row), values in zip(some, logits): found[i][row] = values[:found[i].shape[1]]
-    return dict(zip(shared.names, found))
+        for (i, row), values in zip(some, logits, strict=True): found[i][row] = values[:found[i].shape[1]]
+    return dict(zip(shared.names, found, strict=True))
 
 # %% ../nbs/40_sharing.ipynb #609c19da
 SHARED_FORMAT = "lottery_nb shared model 1"

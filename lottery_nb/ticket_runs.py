@@ -389,7 +389,7 @@ def choose_rate(
         except FloatingPointError: return -np.inf # it diverged
     for _ in range(extend + 1):
         new = [rate for rate in rates if rate not in means]
-        means |= dict(zip(new, take_turns(mean, new)))
+        means |= dict(zip(new, take_turns(mean, new), strict=True))
         best = max(means, key=means.get)
         rates = wider(means, best)
     return best

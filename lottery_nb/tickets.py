@@ -102,7 +102,7 @@ def weight_remaining(
     check_mask(model, mask)
     parts = anatomy(model)
     gone = 0
-    for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns):
+    for layer, heads, ffn in zip(parts.layers, mask.heads, mask.ffns, strict=True):
         gone += int((~heads).sum()) * _head_size(layer, parts.head_dim)
         for matrix in () if ffn else (layer.ffn_in, layer.ffn_out):
             gone += sum(p.numel() for p in matrix.module.parameters())

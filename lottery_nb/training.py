@@ -133,7 +133,7 @@ class Adamax(torch.optim.Adamax):
             group["weight_decay"] = 0
         try: return super().step(closure)
         finally:
-            for group, decay in zip(self.param_groups, decays): group["weight_decay"] = decay
+            for group, decay in zip(self.param_groups, decays, strict=True): group["weight_decay"] = decay
 
 OPTIMIZERS = {"adamax": (Adamax, {}), "adamw": (torch.optim.AdamW, dict(fused=True))}
 
@@ -688,7 +688,7 @@ def run_identity(
     "Everything that the result of a training follows from."
     length = min(config.max_length, model.config.max_position_embeddings, tokenizer.model_max_length)
     found = {"version": __version__, "tasks": [task.name for task in tasks], **asdict(config), **settings}
-    for task, mask in zip(tasks, masks):
+    for task, mask in zip(tasks, masks, strict=True):
         found |= {f"data of {task.name}": task.fingerprint, f"text of {task.name}": task.text,
                   f"metric of {task.name}": task.main_metric, f"mask of {task.name}": digits_of(mask)}
     for callback in callbacks:
