@@ -129,6 +129,17 @@ class ColumnLinear(nn.Linear):
     def spread(self, columns): # (groups, rows, height) -> (groups, rows, out)
         return columns if self.parts is None else (columns[:, :, None] * self.parts).flatten(2)
 
+    def mixed(self, x): # (examples, rows, height)
+        tasks, ids = self.mix
+        if len(x) != len(ids):
+            raise ValueError(
+                f"{self.places[0][0]} got an input of shape {tuple(x.shape)}, but task_ids has "
+                f"{len(ids)} examples: give an index per example; if you did, this family (DeBERTa-v3 is "
+                "one) also uses the matrix on inputs without a batch dimension, which belong to no task: "
+                "use set_task"
+            )
+        return torch.stack(tasks)[ids]
+
     def forward(self, x):
         columns = self.spread(self.columns[None] if self.mix is None else self.mixed(x))
         kind = x.device.type
@@ -389,19 +400,6 @@ def load_columns(
     weights = {name: nn.Parameter(t.to(inner.get_parameter(name).dtype)) for name, t in values.items()}
     inner.column_tuning.tasks[task] = TaskWeights(weights, about["labels"], about["problem_type"])
     return set_task(model, task)
-
-# %% ../nbs/34_column_tuning.ipynb #ab1bbcba
-def mixed(self: ColumnLinear, x: torch.Tensor): # (examples, rows, height)
-    tasks, ids = self.mix
-    if len(x) != len(ids):
-        raise ValueError(
-            f"{self.places[0][0]} got an input of shape {tuple(x.shape)}, but task_ids has "
-            f"{len(ids)} examples: give an index per example; if you did, this family (DeBERTa-v3 is one) "
-            "also uses the matrix on inputs without a batch dimension, which belong to no task: use set_task"
-        )
-    return torch.stack(tasks)[ids]
-
-ColumnLinear.mixed = mixed
 
 # %% ../nbs/34_column_tuning.ipynb #56d84a3a
 class MixedHead(nn.Module):

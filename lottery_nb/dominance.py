@@ -118,26 +118,46 @@ class DominantTicket:
             if len(set(dims)) < len(dims):
                 raise ValueError(f"{name} has the dimensions {list(dims)}: give each of them once")
 
+    @checked
+    def top(self,
+        k: Count, # columns per matrix, from 1
+    ) -> "DominantTicket": # at most k columns per matrix
+        "The k most dominated columns of each matrix. Raises ValueError where their order is not known."
+        if any(len(dims) > k for dims in self.dims.values()) and not self.about.get("ordered", True):
+            raise ValueError(
+                f"the order of these dimensions by dominance is not known, so the first {k} cannot "
+                f"be told: use all of them"
+            )
+        return DominantTicket({name: list(dims[:k]) for name, dims in self.dims.items()}, self.architecture,
+            {**self.about, "k": k})
+
+    @checked
+    def save(self,
+        path: AnyPath,
+    ):
+        "Write one safetensors file whole. Raises ValueError for fields of other types, OSError for a full disk."
+        dims = torch.tensor([j for dims in self.dims.values() for j in dims], dtype=torch.int32)
+        counts = torch.tensor([len(dims) for dims in self.dims.values()], dtype=torch.int32)
+        about = dict(names=list(self.dims), architecture=dict(self.architecture), about=dict(self.about),
+            version=self.version)
+        write_tensors(path, dict(dims=dims, counts=counts), about, DOMINANT_FORMAT, _dominant_ticket)
+
+    @staticmethod
+    @checked
+    def load(
+        path: AnyPath,
+        model: nn.Module | None = None, # that it has to fit
+    ) -> "DominantTicket":
+        "Read a ticket. Raises ValueError for a damaged, foreign or forged file, or one that does not fit `model`."
+        ticket = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again", _dominant_ticket)
+        if model is not None: check_ticket(model, ticket)
+        return ticket
+
     def __len__(self): return sum(map(len, self.dims.values()))
     def __eq__(self, other): return isinstance(other, DominantTicket) and dict(self.dims) == dict(other.dims)
     def __repr__(self):
         about = "".join(f", {k}={v}" for k, v in self.about.items())
         return f"DominantTicket({len(self)} columns of {len(self.dims)} matrices{about})"
-
-# %% ../nbs/32_dominance.ipynb #4b610b3e
-@checked
-def top(
-    self: DominantTicket,
-    k: Count, # columns per matrix, from 1
-) -> DominantTicket: # at most k columns per matrix
-    "The k most dominated columns of each matrix. Raises ValueError where their order is not known."
-    if any(len(dims) > k for dims in self.dims.values()) and not self.about.get("ordered", True):
-        raise ValueError(f"the order of these dimensions by dominance is not known, so the first {k} cannot "
-            f"be told: use all of them")
-    return DominantTicket({name: list(dims[:k]) for name, dims in self.dims.items()}, self.architecture,
-        {**self.about, "k": k})
-
-DominantTicket.top = top
 
 # %% ../nbs/32_dominance.ipynb #00499910
 @checked
@@ -218,32 +238,6 @@ def _dominant_ticket(about: dict, tensors: Mapping[str, torch.Tensor]) -> Domina
         raise ValueError(f"it has {len(tensors['dims'])} columns, but counts {sum(counts)}")
     columns = [part.tolist() for part in tensors["dims"].split(counts)]
     return DominantTicket(dict(zip(names, columns, strict=True)), **about)
-
-@checked
-def save(
-    self: DominantTicket,
-    path: AnyPath,
-):
-    "Write one safetensors file whole. Raises ValueError for fields of other types, OSError for a full disk."
-    dims = torch.tensor([j for dims in self.dims.values() for j in dims], dtype=torch.int32)
-    counts = torch.tensor([len(dims) for dims in self.dims.values()], dtype=torch.int32)
-    about = dict(names=list(self.dims), architecture=dict(self.architecture), about=dict(self.about),
-        version=self.version)
-    write_tensors(path, dict(dims=dims, counts=counts), about, DOMINANT_FORMAT, _dominant_ticket)
-
-# %% ../nbs/32_dominance.ipynb #c43dd6f6
-@checked
-def load(
-    path: AnyPath,
-    model: nn.Module | None = None, # that it has to fit
-) -> DominantTicket:
-    "Read a ticket. Raises ValueError for a damaged, foreign or forged file, or one that does not fit `model`."
-    ticket = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again", _dominant_ticket)
-    if model is not None: check_ticket(model, ticket)
-    return ticket
-
-DominantTicket.save = save
-DominantTicket.load = staticmethod(load)
 
 # %% ../nbs/32_dominance.ipynb #dcbe9557
 @checked

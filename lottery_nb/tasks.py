@@ -785,6 +785,18 @@ def content_hash(
         for name in table.column_names: digest.update(json.dumps([name, table[name].to_pylist()]).encode())
     return digest.hexdigest()
 
+# %% ../nbs/14_tasks.ipynb #c65019e6
+@checked
+def decide(
+    logits: Annotated[Any, array("n", "classes")], # (n, C)
+    num_labels: Count, # C; 1: regression
+) -> np.ndarray: # (n,) class ids or real numbers
+    "Turn logits into predictions. Raises ValueError for another shape and for values that are not finite."
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or logits.shape[1] != num_labels:
+        raise ValueError(f"logits have shape {logits.shape}, expected (n, {num_labels}): one row per example")
+    return logits[:, 0] if num_labels == 1 else logits.argmax(-1)
+
 # %% ../nbs/14_tasks.ipynb #5e51693e
 @dataclass(eq=False, repr=False)
 class Task:
@@ -802,22 +814,59 @@ class Task:
     seed: int = 0 # of the training subset
     encodings: dict = field(default_factory=dict) # (tokenizer, max_length) -> Encoded
     assumed: tuple = () # sentences about what the rows did not say, see `load_task`
-    sets = property(lambda self: {role: rows for role in ROLES if (rows := getattr(self, role)) is not None})
-    num_labels = property(lambda self: len(self.label_names or "1")) # 1: regression
-    regression = property(lambda self: self.num_labels == 1)
-    selection = property(lambda self: selection_rows(len(self.validation))[0]) # rows that choices look at
-    rest = property(lambda self: selection_rows(len(self.validation))[1]) # rows that no choice has seen
-    fingerprint = cached_property(
-        lambda self: content_hash(*(r.with_format("arrow")[:] for r in self.sets.values()))
-    )
-    labels = cached_property(lambda self: np.asarray(self.validation["label"])) # (n,) of the validation rows
-    parts = cached_property(lambda self: np.asarray(self.validation["part"])) # (n,) names, for MNLI only
+    @property
+    def sets(self) -> dict: # role -> rows, of those that are there
+        return {role: rows for role in ROLES if (rows := getattr(self, role)) is not None}
+
+    @property
+    def num_labels(self) -> int: # 1: regression
+        return len(self.label_names or "1")
+
+    @property
+    def regression(self) -> bool:
+        return self.num_labels == 1
+
+    @property
+    def selection(self) -> np.ndarray: # validation rows that choices look at
+        return selection_rows(len(self.validation))[0]
+
+    @property
+    def rest(self) -> np.ndarray: # validation rows that no choice has seen
+        return selection_rows(len(self.validation))[1]
+
+    @cached_property
+    def fingerprint(self) -> str: # sha256 of the sets
+        return content_hash(*(rows.with_format("arrow")[:] for rows in self.sets.values()))
+
+    @cached_property
+    def labels(self) -> np.ndarray: # (n,) of the validation rows
+        return np.asarray(self.validation["label"])
+
+    @cached_property
+    def parts(self) -> np.ndarray: # (n,) names, for MNLI only
+        return np.asarray(self.validation["part"])
 
     @cached_property
     def label_scale(self) -> tuple: # mean and standard deviation of the training labels; of classes 0 and 1
         if not self.regression or self.train is None: return 0., 1.
         labels = np.asarray(self.train["label"], float)
         return float(labels.mean()), 1. if is_constant(labels) else float(labels.std())
+
+    @checked
+    def score(self,
+        logits: Annotated[Any, array("n", "classes")], # (n, C), one row for each of `rows`
+        rows: Rows | None = None, # (n,) validation rows; None: all, in order
+    ) -> dict: # metric -> 0 to 1 (correlations from -1)
+        "Score predictions on validation rows. Raises ValueError for logits that do not fit."
+        rows = np.arange(len(self.validation)) if rows is None else np.asarray(rows)
+        predictions = decide(logits, self.num_labels)
+        labels = self.labels[rows]
+        scores = dict(self.metric.compute(predictions=predictions, references=labels))
+        if "part" in self.validation.column_names:
+            parts = self.parts[rows]
+            right = predictions == labels
+            scores |= {f"accuracy_{part}": float(right[parts == part].mean()) for part in np.unique(parts)}
+        return scores
 
     @checked
     def loss(self,
@@ -831,78 +880,41 @@ class Task:
         if self.regression: return float(np.mean(((logits[:, 0] - labels) / self.label_scale[1]) ** 2))
         return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
+    @checked
+    def encode(self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: Count = 128, # tokens, at most what the tokenizer allows
+    ) -> Encoded:
+        "Tokenise the sets, or return what an equal tokenizer has made of them before."
+        key = tokenizer_key(tokenizer), min(max_length, tokenizer.model_max_length)
+        if key not in self.encodings:
+            sets = {role: encode_rows(rows, self.text, tokenizer, key[1]) for role, rows in self.sets.items()}
+            self.encodings[key] = Encoded(**dict.fromkeys(ROLES) | sets, collator=PadToLongest(tokenizer))
+        return self.encodings[key]
+
+    @checked
+    def batches(self,
+        tokenizer: PreTrainedTokenizerBase,
+        split: Literal[ROLES] = "train", # or "validation", "test"
+        max_length: Count = 128, # tokens
+        batch_size: Count = 32, # rows
+        limit: Count | None = None, # a fixed random choice of that many rows; None: all
+    ) -> DataLoader: # of dicts of tensors, labels included where known
+        "Batches of rows of like length, longest first, always the same. Raises ValueError for a missing split."
+        if split not in self.sets:
+            raise ValueError(f"{self.name} has no {split!r} rows, only {list(self.sets)}")
+        encoded = self.encode(tokenizer, max_length)
+        rows = getattr(encoded, split)
+        chosen = np.arange(len(rows)) if limit is None else train_rows(len(rows), min(limit, len(rows)))
+        chosen = chosen[np.argsort(-np.asarray(rows["length"])[chosen], kind="stable")]
+        groups = [chosen[i:i + batch_size].tolist() for i in range(0, len(chosen), batch_size)]
+        return DataLoader(
+            rows, batch_sampler=groups, collate_fn=encoded.collator, generator=torch.Generator()
+        )
+
     def __repr__(self):
         sizes = ", ".join(f"{len(rows)} rows of {self.splits.get(role)}" for role, rows in self.sets.items())
         return f"{self.name}: {sizes}; {self.text} -> {self.label_names or 'a number'}; {self.main_metric}"
-
-# %% ../nbs/14_tasks.ipynb #c65019e6
-@checked
-def decide(
-    logits: Annotated[Any, array("n", "classes")], # (n, C)
-    num_labels: Count, # C; 1: regression
-) -> np.ndarray: # (n,) class ids or real numbers
-    "Turn logits into predictions. Raises ValueError for another shape and for values that are not finite."
-    logits = np.asarray(logits)
-    if logits.ndim != 2 or logits.shape[1] != num_labels:
-        raise ValueError(f"logits have shape {logits.shape}, expected (n, {num_labels}): one row per example")
-    return logits[:, 0] if num_labels == 1 else logits.argmax(-1)
-
-# %% ../nbs/14_tasks.ipynb #a5ba9efd
-@checked
-def score_task(
-    self: Task,
-    logits: Annotated[Any, array("n", "classes")], # (n, C), one row for each of `rows`
-    rows: Rows | None = None, # (n,) validation rows; None: all, in order
-) -> dict: # metric -> 0 to 1 (correlations from -1)
-    "Score predictions on validation rows. Raises ValueError for logits that do not fit."
-    rows = np.arange(len(self.validation)) if rows is None else np.asarray(rows)
-    predictions = decide(logits, self.num_labels)
-    labels = self.labels[rows]
-    scores = dict(self.metric.compute(predictions=predictions, references=labels))
-    if "part" in self.validation.column_names:
-        parts = self.parts[rows]
-        right = predictions == labels
-        scores |= {f"accuracy_{part}": float(right[parts == part].mean()) for part in np.unique(parts)}
-    return scores
-
-Task.score = score_task
-
-# %% ../nbs/14_tasks.ipynb #65684e67
-@checked
-def encode_task(
-    self: Task,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: Count = 128, # tokens, at most what the tokenizer allows
-) -> Encoded:
-    "Tokenise the sets, or return what an equal tokenizer has made of them before."
-    key = tokenizer_key(tokenizer), min(max_length, tokenizer.model_max_length)
-    if key not in self.encodings:
-        sets = {role: encode_rows(rows, self.text, tokenizer, key[1]) for role, rows in self.sets.items()}
-        self.encodings[key] = Encoded(**dict.fromkeys(ROLES) | sets, collator=PadToLongest(tokenizer))
-    return self.encodings[key]
-
-Task.encode = encode_task
-
-# %% ../nbs/14_tasks.ipynb #116163f0
-@checked
-def task_batches(
-    self: Task,
-    tokenizer: PreTrainedTokenizerBase,
-    split: Literal[ROLES] = "train", # or "validation", "test"
-    max_length: Count = 128, # tokens
-    batch_size: Count = 32, # rows
-    limit: Count | None = None, # a fixed random choice of that many rows; None: all
-) -> DataLoader: # of dicts of tensors, labels included where known
-    "Batches of rows of like length, longest first, always the same. Raises ValueError for a missing split."
-    if split not in self.sets: raise ValueError(f"{self.name} has no {split!r} rows, only {list(self.sets)}")
-    encoded = self.encode(tokenizer, max_length)
-    rows = getattr(encoded, split)
-    chosen = np.arange(len(rows)) if limit is None else train_rows(len(rows), min(limit, len(rows)))
-    chosen = chosen[np.argsort(-np.asarray(rows["length"])[chosen], kind="stable")]
-    groups = [chosen[i:i + batch_size].tolist() for i in range(0, len(chosen), batch_size)]
-    return DataLoader(rows, batch_sampler=groups, collate_fn=encoded.collator, generator=torch.Generator())
-
-Task.batches = task_batches
 
 # %% ../nbs/14_tasks.ipynb #e95839d5
 @checked
