@@ -6,7 +6,8 @@
 __all__ = ['WITHOUT_EFFECT', 'PREDICTIONS', 'LEFTOVER', 'LEFTOVER_DAYS', 'project_path', 'check_writable', 'run_hash',
            'same_number', 'template_hash', 'check_parameters', 'environment', 'git_revision', 'checksum',
            'write_record', 'read_record', 'damaged', 'predictions_file', 'save_predictions', 'seal', 'load_predictions',
-           'is_complete', 'clear_leftovers', 'record_folder', 'run_lock', 'read_records', 'write_jsonl', 'read_jsonl']
+           'is_complete', 'clear_leftovers', 'record_folder', 'record_experiment', 'run_lock', 'read_records',
+           'write_jsonl', 'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import ast
@@ -23,9 +24,10 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from threading import Event, Thread, get_ident
@@ -106,6 +108,14 @@ def run_hash(
 def same_number(digits: str): return int(float(digits)) if float(digits).is_integer() else float(digits)
 
 # %% ../nbs/16_records.ipynb #bfe2a1ac
+@lru_cache(maxsize=4096)
+def _content_of(file: Path, *state) -> str: # the same state is not read again; state: see `_state_of`
+    with open(file, "rb") as opened: return hashlib.file_digest(opened, "sha256").hexdigest()
+
+def _state_of(file: Path) -> tuple: # changes whenever the file is written to, replaced or moved
+    about = file.stat()
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
 @checked
 def folder_fingerprint(
     path: AnyPath, # a folder, or one file
@@ -117,7 +127,7 @@ def folder_fingerprint(
     files = {name: file for name, file in files.items() if name == "." or not re.search(r"(^|/)\.", name)}
     if not files: raise ValueError(f"there are no files in {str(path)!r}: give a file, or a folder with some")
     for name in sorted(files):
-        with open(files[name], "rb") as file: content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = _content_of(files[name], *_state_of(files[name]))
         digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
 
@@ -325,6 +335,36 @@ def record_folder(
             if not is_complete(root / key):
                 raise ValueError(f"{root.name}/{key} is no finished run but in the way: remove it") from error
     finally: shutil.rmtree(new, ignore_errors=True)
+
+# %% ../nbs/16_records.ipynb #a4647c2e
+def _put(path: Path, content): # a figure, a function that writes, or a file or folder to copy
+    if hasattr(content, "savefig"): content.savefig(path, dpi=90)
+    elif callable(content): content(path)
+    elif project_path(content).is_dir(): shutil.copytree(project_path(content), path)
+    else: shutil.copy(project_path(content), path)
+
+@checked
+def record_experiment(
+    name: Name, # of the template in nbs/experiments
+    out_dir: AnyPath, # the experiment's folder, from the project root
+    runs: Iterable[AnyPath], # folders of the runs that it compares
+    record: Mapping, # plain values; "experiment" and "environment" are added
+    files: Mapping[str, Any] | None = None, # name -> figure, function of a path, or path of what is copied
+    **settings, # what else tells it from another with the same runs
+) -> Path: # the experiment's own folder
+    """
+    Write a comparison of runs whole, once: its record, its figures, its files.
+
+    Raises ValueError when the folder cannot be written, OSError for a full disk.
+    """
+    template = project_path(f"nbs/experiments/{name}.ipynb")
+    content = [template_hash(template)] if template.exists() else []
+    folder = project_path(out_dir) / run_hash({"runs": [Path(run).name for run in runs], **settings}, content=content)
+    if not is_complete(folder):
+        with record_folder(folder.parent, folder.name) as new:
+            for file, written in (files or {}).items(): _put(new / file, written)
+            write_record(new, {"experiment": name, **record, "environment": environment()})
+    return folder
 
 # %% ../nbs/16_records.ipynb #bee97fd2
 HEARTBEAT = 5  # seconds
