@@ -24,8 +24,8 @@ from .checks import AnyPath, Name, Seed, Share, checked, filled, over
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
-from .records import check_writable, record_folder, run_once, take_turns, write_record
-from .rewinding import Run, read_rows, result_record, save_logits
+from .records import check_writable, run_once, take_turns
+from .runs import Run, read_rows
 from .sharing import MultiTaskResult, place_of, pruned_counts
 from .tasks import Task, as_dataset
 from .ticket_runs import over_seeds
@@ -143,10 +143,8 @@ def trained_source(
     with run_once(run.folder) as todo:
         if todo:
             result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
-            with record_folder(run.out_dir, run.folder.name) as new:
-                source_of(result.model, label, start.mask).save(new / "source.safetensors")
-                save_logits(new, task, result)
-                write_record(new, result_record(run.parameters, task, result) | settings)
+            trained = source_of(result.model, label, start.mask)
+            run.write(result, settings, {"source.safetensors": trained.save})
     return Source.load(run.folder / "source.safetensors")
 
 # %% ../nbs/42_adaptation.ipynb #f2135474
@@ -189,10 +187,7 @@ def adapt(
         about = (
             settings | pruned_counts(source.mask) | {"weight_remaining": weight_remaining(whole, source.mask)}
         )
-        with record_folder(run.out_dir, run.folder.name) as new:
-            save_logits(new, some, result)
-            write_record(new, result_record(run.parameters, some, result) | about)
-        return run.folder
+        return run.write(result, about)
 
 # %% ../nbs/42_adaptation.ipynb #c721c3e2
 @checked

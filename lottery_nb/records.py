@@ -337,12 +337,14 @@ def record_folder(
     finally: shutil.rmtree(new, ignore_errors=True)
 
 # %% ../nbs/16_records.ipynb #a4647c2e
-def _put(path: Path, content): # a figure, a function that writes, or a file or folder to copy
+def put_file(path: Path, content): # a figure, a function that writes to a path, or a file or folder to copy
+    "Write one file of a run."
     if hasattr(content, "savefig"): content.savefig(path, dpi=90)
     elif callable(content): content(path)
     elif project_path(content).is_dir(): shutil.copytree(project_path(content), path)
     else: shutil.copy(project_path(content), path)
 
+# %% ../nbs/16_records.ipynb #e384f627
 @checked
 def record_experiment(
     name: Name, # of the template in nbs/experiments
@@ -362,7 +364,7 @@ def record_experiment(
     folder = project_path(out_dir) / run_hash({"runs": [Path(run).name for run in runs], **settings}, content=content)
     if not is_complete(folder):
         with record_folder(folder.parent, folder.name) as new:
-            for file, written in (files or {}).items(): _put(new / file, written)
+            for file, written in (files or {}).items(): put_file(new / file, written)
             write_record(new, {"experiment": name, **record, "environment": environment()})
     return folder
 

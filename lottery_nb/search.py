@@ -37,8 +37,9 @@ from lottery_nb.checks import (
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
-from .records import check_writable, read_record, record_folder, run_once, write_record
-from .rewinding import Run, choice, cut_to_train, levels_by_kind, result_record, save_logits
+from .records import check_writable, read_record, run_once
+from .rewinding import choice, cut_to_train, levels_by_kind
+from .runs import Run
 from .tasks import Task
 from .tickets import Levels, Ticket, architecture, draw_ticket, weight_remaining
 from lottery_nb.training import (
@@ -415,8 +416,5 @@ def save_search(
     about = {"level": level, "weight_remaining": weight_remaining(model, mask), "cost": spent / exhaustive,
              "seconds": None, # `train_to` has only read the last checkpoint
              "rounds": rounds.to_dict("records")}
-    with record_folder(search.out_dir, search.folder.name) as new:
-        save_logits(new, task, result)
-        ticket.save(new / "ticket.safetensors")
-        write_record(new, result_record(search.parameters, task, result) | about)
+    search.write(result, about, {"ticket.safetensors": ticket.save})
     shutil.rmtree(search.work, ignore_errors=True)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MultiTaskModel', 'compact_shared', 'hand_out', 'ticket_optimizer', 'SharingTrainer', 'shared_step', 'evaluate_shared',
-           'MultiTaskResult', 'train_shared', 'shared_choice', 'share_tickets', 'tune_shared', 'tuning_grid',
-           'tune_tasks', 'find_tickets', 'check_matched', 'SharingStudy', 'share_super_tickets']
+           'MultiTaskResult', 'train_shared', 'shared_choice', 'share_tickets', 'TunedRun', 'tune_shared',
+           'tuning_grid', 'tune_tasks', 'find_tickets', 'check_matched', 'SharingStudy', 'share_super_tickets']
 
 # %% ../nbs/40_sharing.ipynb #c6a079af
 import copy
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from itertools import groupby, product
 from operator import itemgetter, or_
 from pathlib import Path
@@ -41,23 +41,13 @@ from lottery_nb.records import (
     project_path,
     read_record,
     record_folder,
-    run_hash,
     run_once,
     save_predictions,
     take_turns,
     write_record,
 )
-from lottery_nb.rewinding import (
-    choice,
-    encoder_content,
-    peak_memory,
-    phase_transition,
-    read_rows,
-    result_record,
-    run_parameters,
-    save_logits,
-    super_ticket,
-)
+from .rewinding import choice, phase_transition, super_ticket
+from .runs import Run, encoder_content, peak_memory, read_rows, run_parameters
 from .tasks import Encoded, Task
 from .tickets import Levels, Ticket, check_architecture, weight_remaining
 from lottery_nb.training import (
@@ -717,21 +707,32 @@ def sharing_record(parameters: dict, result: MultiTaskResult) -> dict:
             "history": result.history.to_dict("records")}
 
 # %% ../nbs/40_sharing.ipynb #2f78390b
-def save_shared(
-    folder: Path, # of the run
-    parameters: dict, # of `sharing_parameters`
-    result: MultiTaskResult, # whole
-):
-    "Write a finished run: weights, predictions of each task, record."
-    with record_folder(folder.parent, folder.name) as new:
-        about = {"tasks": result.model.names, "masks": parameters["masks"]}
-        write_tensors(new / "weights.safetensors", result.model.model.state_dict(), about, SHARED_FORMAT)
-        for i, task in enumerate(result.model.tasks):
-            part = new / f"task-{i}"
-            ids = np.asarray(task.validation["idx"])
-            part.mkdir()
-            save_predictions(part, result.predictions[task.name], ids)
-        write_record(new, sharing_record(parameters, result))
+@dataclass(frozen=True)
+class SharedRun(Run):
+    "One training of several tasks. Its settings: temperature and cap of the batches."
+    shared: MultiTaskModel # whole
+
+    @cached_property
+    def parameters(self) -> dict:
+        return sharing_parameters(self.shared, self.config, **self.settings)
+
+    @cached_property
+    def content(self) -> Sequence[str]:
+        tasks = (f"{task.name} {task.fingerprint}" for task in self.shared.tasks)
+        return encoder_content(self.shared.name), *tasks
+
+    def write(self, result: MultiTaskResult) -> Path: # the folder
+        "Write weights, the predictions of each task, and the record, whole or not at all."
+        with record_folder(self.folder.parent, self.folder.name) as new:
+            about = {"tasks": result.model.names, "masks": self.parameters["masks"]}
+            write_tensors(new / "weights.safetensors", result.model.model.state_dict(), about, SHARED_FORMAT)
+            for i, task in enumerate(result.model.tasks):
+                part = new / f"task-{i}"
+                ids = np.asarray(task.validation["idx"])
+                part.mkdir()
+                save_predictions(part, result.predictions[task.name], ids)
+            write_record(new, sharing_record(self.parameters, result))
+        return self.folder
 
 # %% ../nbs/40_sharing.ipynb #0999ac11
 def read_weights(folder: Path) -> dict[str, torch.Tensor]: # of the whole shared model
@@ -769,18 +770,21 @@ def share_tickets(
     epoch_rows([1], temperature, cap)
     shared = MultiTaskModel(model_name, tasks, masks, seed=config.seed)
     root = check_writable(out_dir)
-    parameters = sharing_parameters(shared, config, temperature=temperature, cap=cap)
-    content = [encoder_content(shared.name), *(f"{task.name} {task.fingerprint}" for task in tasks)]
-    folder = root / run_hash(parameters, content=content)
-    with run_once(folder) as todo:
+    settings = dict(temperature=temperature, cap=cap)
+    run = SharedRun(shared.name, shared.tasks[0], config, settings, root, shared)
+    with run_once(run.folder) as todo:
         if todo:
-            unfinished = root / f".{folder.name}.checkpoints"
-            options = dict(temperature=temperature, cap=cap, device=device, out_dir=unfinished, resume=True)
-            save_shared(folder, parameters, train_shared(shared, config, **options))
+            unfinished = root / f".{run.folder.name}.checkpoints"
+            options = dict(device=device, out_dir=unfinished, resume=True)
+            run.write(train_shared(shared, config, **settings, **options))
             shutil.rmtree(unfinished)
-    return read_shared(folder, shared)
+    return read_shared(run.folder, shared)
 
 # %% ../nbs/40_sharing.ipynb #7a8e8387
+class TunedRun(Run):
+    "A training that goes on from a shared one: its settings name that run, and so everything before it."
+    content = ()
+
 @checked
 def tune_shared(
     result: MultiTaskResult, # of `share_tickets`
@@ -794,17 +798,13 @@ def tune_shared(
     i = place_of(result.model, name)
     task, mask = result.model.tasks[i], result.model.masks[i]
     settings = {"kind": "tune_shared", "shared": result.folder.name}
-    parameters = run_parameters(result.model.name, task, config, **settings)
-    folder = check_writable(out_dir) / run_hash(parameters)
-    with run_once(folder) as todo:
-        if not todo: return folder
+    run = TunedRun(result.model.name, task, config, settings, check_writable(out_dir))
+    with run_once(run.folder) as todo:
+        if not todo: return run.folder
         tuned = fine_tune(result.single(name), task, config, mask=mask)
         about = settings | pruned_counts(mask) | {"weight_remaining": result.weight_remaining[name],
                                                   "head_dropout": config.head_dropout}
-        with record_folder(folder.parent, folder.name) as new:
-            save_logits(new, task, tuned)
-            write_record(new, result_record(parameters, task, tuned) | about)
-        return folder
+        return run.write(tuned, about)
 
 # %% ../nbs/40_sharing.ipynb #bab21e9c
 @checked

@@ -43,16 +43,9 @@ from lottery_nb.dominance import (
 from .l1_penalty import METHODS as PULLS
 from .l1_penalty import L1Distance, share_moved, suggest_lambda
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
-from lottery_nb.records import (
-    check_writable,
-    project_path,
-    read_record,
-    record_folder,
-    run_once,
-    take_turns,
-    write_record,
-)
-from .rewinding import Run, choice, read_rows, result_record, save_logits, snapshot
+from .records import check_writable, project_path, read_record, run_once, take_turns
+from .rewinding import choice, snapshot
+from .runs import Run, read_rows
 from .tasks import Task, decide, train_rows
 from .training import TrainConfig, TrainResult, fine_tune, load_encoder, predict
 
@@ -176,12 +169,12 @@ def save_found(
         "moved": share_moved(model, start),
         "out_weighted": sum(int(c.sum()) for c in counts.values()) / sum(d.numel() for d in delta.values()),
     }
-    with record_folder(run.out_dir, run.folder.name) as new:
-        ticket.save(new / "ticket.safetensors")
-        save_file(counts, new / "columns.safetensors")
-        save_maps(new / "maps.safetensors", delta, sigma, ticket.architecture["family"])
-        write_record(new, result_record(run.parameters, run.task, result) | found)
-    return run.folder
+    files = {
+        "ticket.safetensors": ticket.save,
+        "columns.safetensors": lambda path: save_file(counts, path),
+        "maps.safetensors": lambda path: save_maps(path, delta, sigma, ticket.architecture["family"]),
+    }
+    return run.write(result, found, files)
 
 # %% ../nbs/36_ticket_runs.ipynb #2036c32f
 def train_full(model, seed, settings): return ()
@@ -350,13 +343,10 @@ def save_tuned(
     points: list[dict], # of `Curves`
 ) -> Path: # the run's folder
     "Write down what a method made of a task."
-    record = result_record(run.parameters, run.task, result) | run.settings | about
     history = pd.DataFrame(points).merge(result.history.drop(columns="epoch"), on="step", how="outer")
-    with record_folder(run.out_dir, run.folder.name) as new:
-        save_logits(new, run.task, result)
-        if hasattr(result.model, "column_tuning"): save_columns(result.model, new / "columns.safetensors")
-        write_record(new, record | {"history": history.to_dict("records")})
-    return run.folder
+    about = {**run.settings, **about, "history": history.to_dict("records")}
+    tuned = hasattr(result.model, "column_tuning")
+    return run.write(result, about, {"columns.safetensors": partial(save_columns, result.model)} if tuned else None)
 
 # %% ../nbs/36_ticket_runs.ipynb #0b73096b
 @checked
