@@ -84,7 +84,7 @@ def suggest_sigma(
     # of the weights that should be out-weighted, between 0 and 1
     share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .01,
 ) -> float: # σ
-    "The σ that a share of the weights exceeds. Raises ValueError when nothing moved, or share is not in (0, 1)."
+    "The σ that a share of the weights exceeds. Raises ValueError when nothing moved or share is not 0 to 1."
     sizes = torch.cat([d.abs().flatten() for d in delta.values()])
     if not sizes.any():
         raise ValueError("nothing moved, so no threshold can be found: train longer, or with a smaller lam")

@@ -92,7 +92,7 @@ def save_maps(
 def read_maps(
     folder: AnyPath, # of a finished `find_ticket` run
 ) -> Mapping[int, dict[str, np.ndarray]]: # layer from 0 -> one of MATRICES -> bool (out, columns)
-    "Read the maps of a run; early runs kept one layer. Raises ValueError when the file is missing or damaged."
+    "Read the maps of a run; early runs kept one layer. Raises ValueError when there is no intact file."
     folder = project_path(folder)
     early = folder / "map.safetensors"
     if early.exists(): return {read_record(folder)["map_layer"]: load_file(early)}
