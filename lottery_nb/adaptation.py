@@ -102,8 +102,8 @@ def source_of(
     """Make a source of a fine-tuned model.
     Raises ValueError when the model is cut or not from `load_encoder`, or the mask does not fit it."""
     if compaction_of(model):
-        raise ValueError("this model is cut, but adaptation starts from whole ones: give the model from before "
-                         "`compact`, and mask=")
+        raise ValueError("this model is cut, but adaptation starts from whole ones: give the model from "
+                         "before `compact`, and mask=")
     if not hasattr(model, "lottery"):
         raise ValueError("it is not known which encoder this model was: load it with load_encoder")
     if isinstance(mask, Ticket): check_architecture(model, mask.architecture)
