@@ -141,7 +141,7 @@ def _t_interval(difference, ways, level): # low, high, t, p, clusters that count
 BCA_PAIRS = 40 # with fewer, the BCa interval holds the truth too seldom
 
 def _bca(d, clusters, level, n_boot, seed):
-    if len(clusters) == 2: raise ValueError("clusters have two columns, but 'bca' takes one: use interval='t'")
+    if len(clusters) == 2: raise ValueError("clusters have two columns, 'bca' takes one: use interval='t'")
     means = np.bincount(clusters[0], d) / np.bincount(clusters[0])
     if len(means) < BCA_PAIRS:
         raise ValueError(f"there are {len(means)} independent differences: with fewer than {BCA_PAIRS} 'bca' "
@@ -194,7 +194,7 @@ COUNTS = ("pairs", "won", "clusters", "examples", "differ")
 
 @checked
 def tests_table(
-    tests: Annotated[Mapping[Any, pd.Series], filled], # name -> a test's result; include every test that was made
+    tests: Annotated[Mapping[Any, pd.Series], filled], # name -> a test's result; all tests that were made
 ) -> pd.DataFrame: # one row per test; p_holm: corrected for the number of `comparisons`
     "Put tests into a table, corrected for their number. Raises ValueError when there is none."
     table = pd.DataFrame(dict(tests)).T
@@ -355,7 +355,7 @@ def _predictions(run, task, rows): # (n,) classes or numbers
 
 def _measure(task, labels): # predictions -> the main metric
     name = task.main_metric
-    if isinstance(task.metric, GlueMetric): return lambda p: MEASURES[name](p, labels) # without a detour through Arrow
+    if isinstance(task.metric, GlueMetric): return lambda p: MEASURES[name](p, labels) # faster
     return lambda p: task.metric.compute(predictions=p, references=labels)[name]
 
 # %% ../nbs/44_analysis.ipynb #cf3ce527
