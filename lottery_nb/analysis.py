@@ -64,7 +64,7 @@ def task_shares(
     for task, s in scores.items():
         if min(s.heads.min(), s.ffns.min()) < 0:
             raise ValueError(
-                f"some scores of {task} are negative, so shares make no sense: score by another criterion"
+                f"some scores of {task} are negative, so shares make no sense: use another criterion"
                 ""
             )
         if not min(s.heads.mean(), s.ffns.mean()) > 0:

@@ -130,7 +130,7 @@ def cut_and_save(
     onnx: bool = False, # also write model.onnx
 ):
     """Cut a ticket out of a model and save the result.
-    Raises ValueError when model, ticket or `out` are not usable, ConnectionError when the hub does not answer,
+    Raises ValueError when model, ticket or `out` are not usable, ConnectionError when the hub is silent,
     ImportError when onnx is not installed, OSError when the disk is full."""
     if Path(out).exists(): raise ValueError(f"{out} exists: give a new folder, or remove that one first")
     if not Path(ticket).is_file():

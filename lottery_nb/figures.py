@@ -379,7 +379,7 @@ def pooled(
     "Shrink a map to the pixels of a picture."
     blocks = np.array_split(np.asarray(mask, float), min(rows, len(mask)))
     shares = np.stack([block.mean(0) for block in blocks])
-    wide = -(-shares.shape[1] // columns) # columns of a pixel; equally many, as a larger block has a larger maximum
+    wide = -(-shares.shape[1] // columns) # columns of a pixel; the same for all, for comparable maxima
     parts = np.array_split(shares, -(-shares.shape[1] // wide), axis=1)
     return np.stack([part.max(1) for part in parts], axis=1)
 
@@ -739,7 +739,7 @@ def rate_figure(
     frame: pd.DataFrame, # columns method, task, metric, learning_rate, seed, and the score
     score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
-    "Draw scores against the learning rate (behind Table 8). Raises ValueError when a column or rows are missing."
+    "Draw scores against the learning rate (for Table 8). Raises ValueError when a column or rows are missing."
     check_frame(frame, ("method", "task", "metric", "learning_rate", "seed", score or "score"))
     points = by_metric(frame, score)
     methods = list(frame.method.unique())
