@@ -739,7 +739,7 @@ def rate_figure(
     frame: pd.DataFrame, # columns method, task, metric, learning_rate, seed, and the score
     score: Name | None = None, # a score's column, such as "rest"; None: every metric of a task
 ) -> plt.Figure:
-    "Draw scores against the learning rate (for Table 8). Raises ValueError when a column or rows are missing."
+    "Draw scores against the learning rate (Table 8). Raises ValueError when a column or rows are missing."
     check_frame(frame, ("method", "task", "metric", "learning_rate", "seed", score or "score"))
     points = by_metric(frame, score)
     methods = list(frame.method.unique())
