@@ -202,7 +202,7 @@ def tune_columns(
     task: Name = "task", # a name for what will be trained
 ) -> nn.Module: # the same model
     """Freeze all but a ticket's columns and the head (section 4).
-    Raises ValueError when the ticket does not fit, or the model is already tuned or cannot be."""
+    Raises ValueError when the ticket does not fit, or the model is already tuned or cannot be tuned."""
     inner = unwrap(model)
     if hasattr(inner, "column_tuning"):
         raise ValueError(
@@ -330,7 +330,7 @@ def held_tasks(model: nn.Module) -> list[str]:
 
 # %% ../nbs/34_column_tuning.ipynb #aba41ad5
 def _check_columns(model, file: tuple, head: Sequence[str], path: os.PathLike):
-    "Raise ValueError when a file does not fit a model, before anything is changed."
+    "Raises ValueError when a file does not fit a model, before anything is changed."
     about, tensors, ticket = file
     if missing := set(head) - {name for name, _ in model.named_parameters()}:
         raise ValueError(f"{path} has a head with {min(missing)}, which this {type(model).__name__} lacks: "

@@ -44,7 +44,7 @@ def with_bias(
 def n_columns(
     matrix: Matrix,
 ) -> int: # in_features, and one more where there is a bias
-    "How many columns a matrix has, its bias included."
+    "The number of columns of a matrix, its bias included."
     return matrix.in_features + (matrix.bias is not None)
 
 # %% ../nbs/32_dominance.ipynb #2c3445fa
@@ -367,7 +367,8 @@ def jaccard(
     b: DominantTicket,
     mean: Literal[MEANS] = "matrix", # over the matrices; "pooled": of all columns together
 ) -> float: # 0 to 1
-    "Share of columns that both tickets have (equation 4). Raises ValueError when no matrix is in both."
+    """Columns that both tickets have, as a share of those that either has (equation 4).
+    Raises ValueError when the tickets have no matrix in common."""
     pairs = shared_columns(a, b).values()
     if not pairs: raise ValueError("the tickets have no matrix in common: compare tickets of one encoder")
     if mean == "pooled": return sum(shared for shared, _ in pairs) / sum(either for _, either in pairs)

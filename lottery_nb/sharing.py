@@ -279,7 +279,7 @@ def borders(
     parts: Anatomy,
     masks: Sequence[Mask], # one per task
 ) -> dict: # parameter -> (whether columns, [(first row, places of the tasks that keep it from there), ...])
-    "The rows at which the tasks that keep a parameter change."
+    "For each divided parameter, the rows at which the set of tasks that keep it changes."
     changes = {}
     for i, layer in enumerate(parts.layers):
         keep = [frozenset(n for n, m in enumerate(masks) if m.heads[i, h]) for h in range(parts.n_heads)]
@@ -715,7 +715,7 @@ def share_tickets(
     config: TrainConfig, # of all tasks; its seed also draws the heads
     *,
     out_dir: AnyPath, # one folder per finished run; existing ones are not run again
-    # 1: as many batches of a task as it has data; larger: more even
+    # 1: rows of a task in proportion to its data; larger: more equal
     temperature: Annotated[float, at_least(1)] | Literal[math.inf] = 1.,
     cap: Count | None = None, # rows of a task in an epoch, at most; None: all
     device: Literal["cpu", "cuda"] | None = None, # "cpu" or "cuda"; None: the GPU if there is one
