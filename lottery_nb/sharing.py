@@ -279,7 +279,7 @@ def borders(
     parts: Anatomy,
     masks: Sequence[Mask], # one per task
 ) -> dict: # parameter -> (whether columns, [(first row, places of the tasks that keep it from there), ...])
-    "For each divided parameter, the rows at which the set of tasks that keep it changes."
+    "For each parameter of heads and FFNs, the rows at which the tasks that keep it change."
     changes = {}
     for i, layer in enumerate(parts.layers):
         keep = [frozenset(n for n, m in enumerate(masks) if m.heads[i, h]) for h in range(parts.n_heads)]
