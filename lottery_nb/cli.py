@@ -36,7 +36,8 @@ from .training import check_weights, is_local, load_tokenizer, model_source
 def load_whole(
     name: AnyPath, # "pocket", a folder, or a hub id
 ) -> tuple: # model in eval mode; its tokenizer, or None
-    "Load a model under the head it was saved with. Raises ValueError, and ConnectionError for a silent hub."
+    """Load a model under the head it was saved with.
+    Raises ValueError when it cannot be read, ConnectionError when the hub does not answer."""
     source = model_source(name)
     if (Path(source) / MANIFEST).is_file():
         return load_compact(source), None # `compact` says what to do with it
@@ -118,14 +119,16 @@ def compact_parser() -> argparse.ArgumentParser:
 # %% ../nbs/60_cli.ipynb #e625415a
 @checked
 def lottery_compact(
-    argv: Sequence[str] | None = None, # None: those of the process
+    argv: Sequence[str] | None = None, # arguments; None: those of the process
 ):
-    "The command: cut a ticket out, save what is left, and print what it saves."
+    "The command: cut a ticket out, save the smaller model, and print its sizes before and after."
     parser = compact_parser()
-    asked = parser.parse_args(argv)
-    try: cut_and_save(asked.model, asked.ticket, asked.out, asked.onnx)
-    except (ValueError, ConnectionError, ImportError, FileNotFoundError, RuntimeError) as error: parser.error(str(error))
-    except OSError as error: parser.exit(1, f"{parser.prog}: error: {error}\n") # nothing is wrong with what was asked
+    args = parser.parse_args(argv)
+    try: cut_and_save(args.model, args.ticket, args.out, args.onnx)
+    except (ValueError, ConnectionError, ImportError, FileNotFoundError, RuntimeError) as error:
+        parser.error(str(error)) # status 2
+    except OSError as error: # the request was fine, but a full disk, say, prevented it
+        parser.exit(1, f"{parser.prog}: error: {error}\n")
 
 @checked
 def cut_and_save(
@@ -134,15 +137,17 @@ def cut_and_save(
     out: AnyPath, # a new folder
     onnx: bool = False, # also write model.onnx
 ):
-    "Do what `lottery_compact` was asked for. Raises ValueError, ConnectionError, ImportError, OSError."
+    """Cut a ticket out of a model and save the result.
+    Raises ValueError when model, ticket or `out` are not usable, ConnectionError when the hub is silent,
+    ImportError when onnx is not installed, OSError when the disk is full."""
     if Path(out).exists(): raise ValueError(f"{out} exists: give a new folder, or remove that one first")
     if not Path(ticket).is_file():
         raise ValueError(f"there is no ticket file {ticket}: Ticket.save writes one")
     if onnx: need_onnx()
     whole, tokenizer = load_whole(model)
-    made_for = None if compaction_of(whole) else whole # a cut model is refused by `compact`, which has advice
+    made_for = None if compaction_of(whole) else whole # `compact` refuses a cut model, with advice
     small = compact(whole, Ticket.load(ticket, made_for).mask)
-    if onnx: export_batch(small, 2, 7) # refuses a head that is not exported
+    if onnx: export_batch(small, 2, 7) # refuses a head that cannot be exported, before anything is saved
     save_compact(small, out, tokenizer)
     if onnx: export_onnx(small, Path(out) / "model.onnx")
     table = describe_compaction(whole, small).T

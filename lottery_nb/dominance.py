@@ -41,7 +41,7 @@ def with_bias(
     weight: torch.Tensor, # shaped like the module's weight, all rows
     bias: torch.Tensor | None, # shaped like the module's bias
 ) -> torch.Tensor: # (out, columns): the weight's columns, then the bias
-    "Cut a matrix's rows out and set the bias beside them."
+    "Take a matrix's rows out of its module, with the bias as the last column."
     rows = slice(None) if matrix.rows is None else matrix.rows
     return weight[rows] if bias is None else torch.cat([weight[rows], bias[rows, None]], 1)
 
@@ -49,7 +49,7 @@ def with_bias(
 def n_columns(
     matrix: Matrix,
 ) -> int: # in_features, and one more where there is a bias
-    "How many columns a matrix has, its bias included."
+    "The number of columns of a matrix, its bias included."
     return matrix.in_features + (matrix.bias is not None)
 
 # %% ../nbs/32_dominance.ipynb #2c3445fa
@@ -59,7 +59,8 @@ def weight_delta(
     model: nn.Module, # fine-tuned
     reference: "nn.Module | Mapping[str, torch.Tensor]", # θ₀: another model, bare or not, or a snapshot
 ) -> dict[str, torch.Tensor]: # Matrix.name -> θ - θ₀, (out, columns)
-    "How far each matrix moved (section 3.2). Raises ValueError for another reference, and for NaN."
+    """How far each matrix moved (section 3.2).
+    Raises ValueError when the reference is another encoder or the model itself, or a delta is not finite."""
     starts = {id(p): start.to(p) for p, start in backbone_pairs(model, reference).values()}
     delta = {}
     def moved(p):
@@ -79,16 +80,17 @@ def out_weighted(
     delta: Mapping[str, torch.Tensor], # of `weight_delta`
     sigma: Sigma, # σ, from 0
 ) -> dict[str, torch.Tensor]: # bool, True where abs(Δ) > σ
-    "Mark the weights that moved by more than σ (equation 2). Raises ValueError for a σ that makes no sense."
+    "Mark the weights that moved by more than σ (equation 2). Raises ValueError when σ is below 0 or NaN."
     return {name: d.abs() > sigma for name, d in delta.items()}
 
 # %% ../nbs/32_dominance.ipynb #01eaf06d
 @checked
 def suggest_sigma(
     delta: Mapping[str, torch.Tensor], # of `weight_delta`
-    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .01, # of the weights that should be out-weighted, between 0 and 1
+    # of the weights that should be out-weighted, between 0 and 1
+    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .01,
 ) -> float: # σ
-    "The σ that leaves a share out-weighted. Raises ValueError for a bad share, or where nothing moved."
+    "The σ that a share of the weights exceeds. Raises ValueError when nothing moved or share is not 0 to 1."
     sizes = torch.cat([d.abs().flatten() for d in delta.values()])
     if not sizes.any():
         raise ValueError("nothing moved, so no threshold can be found: train longer, or with a smaller lam")
@@ -99,15 +101,15 @@ def suggest_sigma(
 def ticket_architecture(
     model: nn.Module, # bare, or under a task head
 ) -> dict: # plain values, for a ticket's provenance
-    "What a dominant ticket's model has to look like."
+    "The sizes that a model needs for a dominant ticket to fit."
     return architecture(model) | {"ffn": anatomy(model).layers[0].ffn_out.in_features}
 
 # %% ../nbs/32_dominance.ipynb #e803d183
 @checked
 @dataclass(frozen=True, eq=False)
 class DominantTicket:
-    "Columns of matrices, most dominated first. Raises ValueError for dimensions that are none, or repeated."
-    # Matrix.name -> inputs; `in_features`: bias; []: none
+    "Columns of matrices, most dominated first. Raises ValueError when a dimension is invalid or repeated."
+    # Matrix.name -> input dimensions; `in_features` is the bias
     dims: Mapping[str, Sequence[Annotated[int, within(0, 2**31 - 1)]]]
     architecture: Mapping = field(default_factory=dict) # of `ticket_architecture(model)`
     about: Mapping = field(default_factory=dict) # where it comes from: model, task, k, sigma, seed, …
@@ -165,11 +167,11 @@ def check_ticket(
     model: nn.Module, # bare, or under a task head
     ticket: DominantTicket,
 ) -> dict[str, Matrix]: # the matrices that have columns in the ticket, by name
-    "Find a ticket's matrices in a model. Raises ValueError naming what does not fit."
-    found = ticket_architecture(model)
+    "Find a ticket's matrices in a model. Raises ValueError when the ticket does not fit it."
+    own = ticket_architecture(model)
     matrices = {m.name: m for m in anatomy(model).matrices()}
-    wrong = [f"{k} {v} (this model: {found.get(k)})" for k, v in ticket.architecture.items()
-        if found.get(k) != v]
+    wrong = [f"{k} {v} (this model: {own.get(k)})" for k, v in ticket.architecture.items()
+        if own.get(k) != v]
     if wrong:
         raise ValueError(f"this ticket does not fit: it is for {', '.join(wrong)}; find this model's own")
     if strange := [name for name in ticket.dims if name not in matrices]:
@@ -184,11 +186,11 @@ def check_ticket(
 
 # %% ../nbs/32_dominance.ipynb #e55928c6
 def rank_columns(
-    first: torch.Tensor, # (columns,) what ranks
+    first: torch.Tensor, # (columns,) the score
     second: torch.Tensor, # (columns,) what breaks ties
     k: int, # at most
-) -> list[int]: # columns with something to rank, best first
-    "The k columns that are largest by one number, then by another, then first."
+) -> list[int]: # columns whose score is above 0, best first
+    "The k columns with the largest score; ties: the larger second number, then the lower column."
     order = second.argsort(descending=True, stable=True)
     order = order[first[order].argsort(descending=True, stable=True)]
     return order[first[order] > 0][:k].tolist()
@@ -199,7 +201,7 @@ def dominated(
     sigma: Sigma, # σ, from 0
     k: Count, # columns per matrix, from 1
 ) -> dict[str, list[int]]: # Matrix.name -> columns, most dominated first
-    "The k columns of each matrix with most entries above σ. Raises ValueError where there is none at all."
+    "The k columns of each matrix with most entries above σ. Raises ValueError when no entry is above σ."
     masks = out_weighted(delta, sigma)
     dims = {name: rank_columns(masks[name].sum(0), d.abs().sum(0), k) for name, d in delta.items()}
     if not any(dims.values()):
@@ -218,7 +220,8 @@ def dominated_dims(
     k: Count = 3, # columns per matrix, from 1
     **about, # where it comes from: task, seed, …
 ) -> DominantTicket:
-    "The k most dominated columns of every matrix (Algorithm 1). Raises ValueError for a bad σ or k."
+    """The k most dominated columns of every matrix (Algorithm 1).
+    Raises ValueError when no weight moved by more than σ, or σ or k is out of range."""
     dims = dominated(weight_delta(model, reference), float(sigma), k)
     name = {"model": model.lottery.name} if hasattr(model, "lottery") else {}
     return DominantTicket(dims, ticket_architecture(model), {**name, **about, "k": k, "sigma": sigma})
@@ -247,7 +250,7 @@ def random_ticket(
     *,
     seed: Seed = 0, # another one draws another ticket
 ) -> DominantTicket:
-    "Draw columns uniformly, without replacement. Raises ValueError for more columns than there are."
+    "Draw columns uniformly, without replacement. Raises ValueError when a matrix has fewer columns."
     matrices = {m.name: m for m in anatomy(model).matrices()}
     if isinstance(like, DominantTicket):
         check_ticket(model, like)
@@ -266,7 +269,7 @@ def random_ticket(
 def bitfit_ticket(
     model: nn.Module, # bare, or under a task head
 ) -> DominantTicket:
-    "The bias of every matrix. Raises ValueError for a model without any."
+    "The bias of every matrix. Raises ValueError when no matrix has one."
     parts = anatomy(model)
     dims = {m.name: [m.in_features] for m in parts.matrices() if m.bias is not None}
     if not dims: raise ValueError(f"no matrix of this {parts.family} model has a bias: choose another ticket")
@@ -276,11 +279,12 @@ def bitfit_ticket(
 @checked
 def random_weights(
     model: nn.Module, # bare, or under a task head
-    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .05, # of each matrix, bias included, between 0 and 1
+    # of each matrix, bias included, between 0 and 1
+    share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .05,
     *,
     seed: Seed = 0,
 ) -> dict[str, torch.Tensor]: # Matrix.name -> bool (out, columns), True = trained
-    "Choose single weights uniformly (section 5.1). Raises ValueError for a bad share."
+    "Choose single weights uniformly (section 5.1). Raises ValueError when share is not between 0 and 1."
     generator = torch.Generator().manual_seed(seed)
     chosen = {}
     for m in anatomy(model).matrices():
@@ -296,7 +300,8 @@ def gradient_masks(
     model: nn.Module, # under a task head
     weights: Mapping[str, torch.Tensor], # Matrix.name -> bool (out, columns)
 ) -> dict[nn.Parameter, torch.Tensor]: # weights and biases -> bool, shaped like them
-    "Lay masks over the parameters that hold the matrices. Raises ValueError for one that does not fit."
+    """Turn masks of matrices into masks of the parameters that hold them.
+    Raises ValueError when a mask has another shape than its matrix, or names none."""
     matrices = {m.name: m for m in anatomy(model).matrices()}
     masks = {}
     for name, mask in weights.items():
@@ -304,8 +309,8 @@ def gradient_masks(
             raise ValueError(f"the model has no matrix {name}, its first one is {next(iter(matrices))}")
         m = matrices[name]
         if mask.shape != (shape := (m.out_features, n_columns(m))):
-            raise ValueError(f"the mask of {name} is {tuple(mask.shape)}, its columns with the bias make "
-                f"{shape}")
+            raise ValueError(f"the mask of {name} is {tuple(mask.shape)}, but the matrix with its bias "
+                f"is {shape}")
         rows = slice(None) if m.rows is None else m.rows
         for p, part in ((m.module.weight, mask[:, :m.in_features]), (m.module.bias, mask[:, -1])):
             if p is not None:
@@ -315,7 +320,8 @@ def gradient_masks(
 
 # %% ../nbs/32_dominance.ipynb #412e819d
 class TrainWeights(TrainerCallback):
-    "Let a Trainer move only some weights and the head. Raises ValueError for masks that do not fit."
+    """Let a Trainer move only some weights and the head.
+    Raises ValueError when training starts and a mask does not fit, or weight decay acts on the backbone."""
     @checked
     def __init__(self,
         weights: Mapping[str, torch.Tensor], # Matrix.name -> bool (out, columns), True = trained
@@ -349,7 +355,7 @@ def shared_columns(
     a: DominantTicket,
     b: DominantTicket,
 ) -> dict[str, tuple[int, int]]: # Matrix.name -> (columns that both have, columns that either has)
-    "What two tickets share, matrix by matrix; where neither has a column there is nothing to share."
+    "Count the columns that two tickets share, for each matrix in which at least one of them has a column."
     pairs = {name: (set(a.dims[name]), set(b.dims[name])) for name in a.dims if name in b.dims}
     return {name: (len(x & y), len(x | y)) for name, (x, y) in pairs.items() if x or y}
 
@@ -359,7 +365,8 @@ def jaccard(
     b: DominantTicket,
     mean: Literal[MEANS] = "matrix", # over the matrices; "pooled": of all columns together
 ) -> float: # 0 to 1
-    "Shared columns of all columns (equation 4). Raises ValueError for tickets with nothing to compare."
+    """Columns that both tickets have, as a share of those that either has (equation 4).
+    Raises ValueError when the tickets have no matrix in common."""
     pairs = shared_columns(a, b).values()
     if not pairs: raise ValueError("the tickets have no matrix in common: compare tickets of one encoder")
     if mean == "pooled": return sum(shared for shared, _ in pairs) / sum(either for _, either in pairs)
@@ -371,7 +378,7 @@ def place_of(
     name: Name, # Matrix.name
     family: str, # config.model_type
 ) -> tuple[int, str]: # layer from 0, one of MATRICES
-    "Tell a matrix's layer and kind from its name. Raises ValueError for a name that is not the family's."
+    "Read a matrix's layer and kind off its name. Raises ValueError when the family has no such matrix."
     layout = layout_of(family)
     index, _, path = name.removeprefix(layout.layers + ".").partition(".")
     kinds = [kind for kind in MATRICES if getattr(layout, kind) == path]
@@ -384,7 +391,7 @@ def place_of(
 def by_kind(
     ticket: DominantTicket,
 ) -> dict[str, DominantTicket]: # one of MATRICES -> its part of the ticket
-    "Split a ticket into the six kinds of matrices. Raises ValueError where its family is not known."
+    "Split a ticket into the six kinds of matrices. Raises ValueError when its family is not known."
     if "family" not in ticket.architecture:
         raise ValueError("this ticket does not say its family: give it "
             "architecture=ticket_architecture(model)")
@@ -403,7 +410,7 @@ def published_ticket(
     task: Name = "mnli", # or "qnli", "sst2", "qqp"
     k: Count = 3, # 1 to 3; below 3 for mnli alone
 ) -> DominantTicket:
-    "The paper's own ticket. Raises ValueError for another model or task, or an unpublished order."
+    "The paper's own ticket. Raises ValueError when the paper has none for a model, task or k."
     tasks = PUBLISHED.get(model, {}).get("dims", ())
     for what, value, known in (("model", model, PUBLISHED), ("task", task, tasks)):
         if value not in known:
@@ -423,7 +430,7 @@ def published_ticket(
 def dimension_table(
     ticket: DominantTicket,
 ) -> pd.DataFrame: # one row per layer; columns (kind, rank); Int64, <NA> where there is none
-    "Lay a ticket out as the paper's Table 1. Raises ValueError where its family is not known."
+    "Lay a ticket out as the paper's Table 1. Raises ValueError when its family is not known."
     width = max(map(len, ticket.dims.values()))
     rows = {}
     for kind, part in by_kind(ticket).items():
@@ -442,9 +449,9 @@ READS = {"query": "residual stream", "key": "residual stream", "value": "residua
 def popular_dims(
     ticket: DominantTicket,
     n: Count = 7, # at most
-    least: Count = 3, # matrices that have it
+    least: Count = 3, # matrices in which a dimension has to be dominated
 ) -> Counter: # (what is read, dimension) -> number of matrices, the most popular first
-    "Count in how many matrices a dimension of the same input is dominated; biases are counted together."
+    "Count in how many matrices each dimension of an input is dominated; biases are counted together."
     seen = Counter()
     for kind, part in by_kind(ticket).items():
         for dims in part.dims.values(): seen.update(input_of(ticket, kind, j) for j in dims)
@@ -452,13 +459,13 @@ def popular_dims(
 
 def input_of(ticket: DominantTicket, kind: str, j: int) -> tuple: # (what is read, dimension), ("bias", None)
     "What column j of a kind of matrix reads."
-    found = ticket.architecture
-    width = found["ffn"] if kind == "ffn_out" else found["heads"] * found["head_dim"]
+    sizes = ticket.architecture
+    width = sizes["ffn"] if kind == "ffn_out" else sizes["heads"] * sizes["head_dim"]
     return ("bias", None) if j == width else (READS[kind], j)
 
 # %% ../nbs/32_dominance.ipynb #f07e42be
 def _word(ticket: DominantTicket, kind: str):
-    "How a column of a kind of matrix is written: nothing for none, bias, or its number."
+    "The text for a column of a kind of matrix: empty where there is none, 'bias', or its number."
     return lambda j: "" if pd.isna(j) else "bias" if input_of(ticket, kind, j)[0] == "bias" else str(j)
 
 @checked
@@ -477,7 +484,7 @@ def show_dimensions(
 
 # %% ../nbs/32_dominance.ipynb #6ac7189f
 def _check_comparable(tickets: Mapping[str, DominantTicket]):
-    "Raises ValueError without tickets, and for tickets of different models."
+    "Raises ValueError when there is no ticket, or the tickets are for different models."
     if not tickets: raise ValueError("there are no tickets to lay side by side: give those of one encoder")
     (first, ticket), *others = tickets.items()
     for label, other in others:
@@ -489,7 +496,7 @@ def _check_comparable(tickets: Mapping[str, DominantTicket]):
 def shared_dims(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
 ) -> DominantTicket: # columns in the order of the first
-    "Keep the columns that are in every ticket. Raises ValueError for tickets of several models, or none."
+    "Keep the columns that are in every ticket. Raises ValueError when models differ or there is no ticket."
     _check_comparable(tickets)
     first, *others = tickets.values()
     dims = {name: [j for j in dims if all(j in other.dims.get(name, ()) for other in others)]
@@ -503,7 +510,8 @@ def dimension_tables(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
     ascending: bool = False, # order of the dimensions: False: most dominated first; True: as in the paper
 ) -> pd.DataFrame: # one row per layer; columns (matrix, task, rank); Int64, <NA> where there is none
-    "Lay several tickets out side by side (Tables 5 to 10). Raises ValueError for several models, or no ticket."
+    """Lay several tickets out side by side (Tables 5 to 10).
+    Raises ValueError when the tickets are for different models, or there is none."""
     _check_comparable(tickets)
     order = sorted if ascending else list
     laid = {task: replace(ticket, dims={name: order(dims) for name, dims in ticket.dims.items()})
@@ -518,13 +526,14 @@ def show_tickets(
     tickets: Mapping[str, DominantTicket], # task -> ticket, of one architecture
     kind: Literal[MATRICES], # one of MATRICES
 ) -> Styler: # to be shown in a notebook
-    "One of Tables 5 to 10, what all tickets share in bold on grey. Raises ValueError for another kind."
+    """One of Tables 5 to 10, with the columns that all tickets share in bold on grey.
+    Raises ValueError when the tickets are for different models, or there is no such kind of matrix."""
     table = dimension_tables(tickets, ascending=True)[kind].dropna(how="all").dropna(axis=1, how="all")
     shared = shared_dims(tickets)
     in_all = {place_of(name, shared.architecture["family"]): dims for name, dims in shared.dims.items()}
     def mark(column):
-        found = [not pd.isna(j) and j in in_all.get((layer, kind), ()) for layer, j in column.items()]
-        return ["font-weight: bold; background-color: #d9d9d9; color: black" if yes else "" for yes in found]
+        bold = [not pd.isna(j) and j in in_all.get((layer, kind), ()) for layer, j in column.items()]
+        return ["font-weight: bold; background-color: #d9d9d9; color: black" if yes else "" for yes in bold]
     return table.style.apply(mark).format(_word(shared, kind)).set_caption(kind)
 
 # %% ../nbs/32_dominance.ipynb #6a6c335f
@@ -533,7 +542,7 @@ def matrix_table(
     values: Mapping[str, object] | pd.Series, # Matrix.name -> a number
     family: Name, # config.model_type
 ) -> pd.DataFrame: # one row per layer, one column per kind
-    "Lay one number per matrix out by layer and kind. Raises ValueError for a name that is not the family's."
+    "Lay one number per matrix out by layer and kind. Raises ValueError when the family has no such matrix."
     table = pd.Series({place_of(name, family): value for name, value in values.items()}).unstack()
     kinds = [kind for kind in MATRICES if kind in table]
     return table[kinds].rename_axis("layer").rename_axis("matrix", axis=1)
@@ -544,7 +553,7 @@ def matrix_gradients(
     model: nn.Module, # from `load_encoder`
     gradients: Mapping[str, torch.Tensor], # parameter name -> gradient
 ) -> dict[str, torch.Tensor]: # Matrix.name -> (out, columns)
-    "Sort the gradients of parameters into the six matrices, biases as columns."
+    "Sort the gradients of parameters by matrix, with biases as columns."
     names = {id(p): name for name, p in unwrap(model).named_parameters()}
     def of(p):
         return None if p is None else gradients[names[id(p)]]
@@ -559,10 +568,11 @@ STATISTICS = {"size": lambda g, lam: g.abs().sum(0), # of gradients that were av
 def rank_gradients(
     gradients: Mapping[str, torch.Tensor], # Matrix.name -> mean gradient (out, columns); "size": of its abs
     k: Count = 3, # columns per matrix, from 1
-    statistic: Literal[tuple(STATISTICS)] = "size", # or "norm", "sum", or "count": of entries among the largest of all
+    # or "norm", "sum", or "count": how many entries are among the largest of all matrices
+    statistic: Literal[tuple(STATISTICS)] = "size",
     share: Annotated[float, over(0), below(1), "0.01 is 1 %"] = .05, # of all entries, that "count" counts
 ) -> dict[str, list[int]]: # Matrix.name -> columns, best first
-    "Guess which columns will be dominated. Raises ValueError for another statistic."
+    "Guess which columns will be dominated. Raises ValueError when the statistic is none of the four."
     lam = suggest_sigma(gradients, share) if statistic == "count" else 0
     score = STATISTICS[statistic]
     return {name: rank_columns(score(g, lam), g.abs().sum(0), k) for name, g in gradients.items()}
@@ -571,7 +581,7 @@ def rank_gradients(
 INPUT_STATISTICS = ("mean_input", "absolute_input")
 
 class _InputSums:
-    "What modules read, added up over real tokens in float64: a forward pre-hook for all of them."
+    "A forward pre-hook for many modules that sums their inputs over real tokens, in float64."
     def __init__(self):
         self.sums = {}  # module -> (2, in_features): of x, of abs(x)
         self.tokens = 0
@@ -595,13 +605,13 @@ class _InputSums:
                 "give the encoder padded batches, attention 'sdpa' or 'eager'")
         self.read[module] = end
         x = x[self.real[:, start:end]]  # (real tokens, in)
-        found = torch.stack([x.sum(0, dtype=torch.float64), x.abs().sum(0, dtype=torch.float64)])
-        self.sums[module] = self.sums.get(module, 0) + found
+        sums = torch.stack([x.sum(0, dtype=torch.float64), x.abs().sum(0, dtype=torch.float64)])
+        self.sums[module] = self.sums.get(module, 0) + sums
 
 # %% ../nbs/32_dominance.ipynb #4764feeb
 @contextmanager
 def _reading(parts: Anatomy):
-    "Dropout off, and a hook on every matrix; undone afterwards."
+    "Turn dropout off and hook every matrix; both are undone afterwards."
     sums = _InputSums()
     modes = [(m, m.training) for m in parts.base.modules()]
     modules = {m.module: None for m in parts.matrices()} # a fused one once
@@ -614,7 +624,7 @@ def _reading(parts: Anatomy):
         for module, mode in modes: module.training = mode
 
 def _model_inputs(base: nn.Module, batch: Mapping, i: int) -> tuple[dict, torch.Tensor]:
-    "What the encoder takes of batch `i`, on its device, and which tokens are real: bool (B, T)."
+    "The encoder's inputs in batch `i`, on its device, and which tokens are real: bool (B, T)."
     if not isinstance(batch, Mapping):
         raise ValueError(f"batch {i} (counted from 0) is a {type(batch).__name__}: give batches of model "
             "inputs, each a dict of tensors")
@@ -634,7 +644,7 @@ def _model_inputs(base: nn.Module, batch: Mapping, i: int) -> tuple[dict, torch.
 
 # %% ../nbs/32_dominance.ipynb #a6afcdb6
 def _check_pretrained(model: nn.Module):
-    "Raises ValueError for a model with tuned columns, bare or under a head."
+    "Raises ValueError when a model, bare or under a head, has tuned columns."
     if any(name.endswith(".columns") for name, _ in unwrap(model).named_parameters()):
         raise ValueError(
             "this model has tuned columns, and a ticket is predicted at θ₀: give the pre-trained "
@@ -645,20 +655,21 @@ def _check_pretrained(model: nn.Module):
 @torch.no_grad()
 def input_statistics(
     model: nn.Module, # bare, or under any head; left as it is
-    batches: Iterable[Mapping], # model inputs; labels are not looked at, no attention_mask: no padding
+    batches: Iterable[Mapping], # model inputs; labels are ignored; without attention_mask: no padding
 ) -> dict[str, dict[str, torch.Tensor]]: # one of INPUT_STATISTICS -> Matrix.name -> float64 (columns,)
-    "Average what every matrix reads over real tokens. Raises ValueError for none, and for numbers not finite."
+    """Average the inputs of every matrix over real tokens.
+    Raises ValueError when there is no token, a number is not finite, or the model has tuned columns."""
     _check_pretrained(model)
     parts = anatomy(model)
-    with _reading(parts) as found:
+    with _reading(parts) as read:
         for i, batch in enumerate(batches):
             inputs, real = _model_inputs(parts.base, batch, i)
-            found.start(real)
+            read.start(real)
             parts.base(**inputs)
-    if not found.tokens: raise ValueError("no token was read: give batches, and an iterator serves one pass")
+    if not read.tokens: raise ValueError("no token was read: give batches; an iterator can be read only once")
     statistics = {name: {} for name in INPUT_STATISTICS}
     for m in parts.matrices():
-        means = (found.sums[m.module] / found.tokens).abs().cpu() # (2, in_features): E x, E abs(x)
+        means = (read.sums[m.module] / read.tokens).abs().cpu() # (2, in_features): E x, E abs(x)
         if not means.isfinite().all():
             raise ValueError(
                 f"{m.name} reads numbers that are not finite: look for them in the weights or the "
@@ -680,7 +691,7 @@ def task_inputs(
     seed: Seed = 0, # of the rows
     max_length: Count = 128, # tokens
 ) -> Iterator[Mapping]: # batches of model inputs, without labels
-    "Take some training rows of a task as model inputs. Raises ValueError where it has none."
+    "Take some training rows of a task as model inputs. Raises ValueError when it has none."
     if task.train is None:
         raise ValueError(f"{task.name} has no training rows: load it with some, or give batches")
     encoded = task.encode(model.lottery.tokenizer, max_length)
@@ -695,13 +706,15 @@ def task_inputs(
 @checked
 def predict_dominated(
     model: nn.Module, # from `load_encoder`; left as it is
-    task: "Task | Iterable[Mapping]", # for inputs alone also batches of model inputs, without labels
+    task: "Task | Iterable[Mapping]", # for a statistic of inputs also batches, without labels
     *,
     k: Count = 3, # columns per matrix, from 1
-    statistic: Literal[(*STATISTICS, *INPUT_STATISTICS)] = "size", # of gradients, or "norm", "sum", "count"; of inputs "mean_input", "absolute_input"
+    # of gradients: "size", "norm", "sum", "count"; of inputs: "mean_input", "absolute_input"
+    statistic: Literal[(*STATISTICS, *INPUT_STATISTICS)] = "size",
     **options, # of `task_inputs`; for gradients of `probe`: batch_size, n_batches, seed, max_length, clip
 ) -> DominantTicket:
-    "Guess the dominant ticket at θ₀, from gradients or inputs alone. Raises ValueError for what does not fit."
+    """Guess the dominant ticket at θ₀, from gradients or from inputs alone.
+    Raises ValueError when the model has tuned columns, or a statistic of gradients gets no Task."""
     _check_pretrained(model)
     guess = _from_inputs if statistic in INPUT_STATISTICS else _from_gradients
     dims = guess(model, task, k, statistic, options)
@@ -723,7 +736,7 @@ def _from_inputs(model, task, k, statistic, options):
     if isinstance(task, Task):
         task = task_inputs(model, task, **options)
         options = {}
-    if options: raise ValueError(f"{', '.join(options)} belongs to a Task: cut batches as they should be")
-    found = input_statistics(model, task)
-    other = found[INPUT_STATISTICS[1 - INPUT_STATISTICS.index(statistic)]]
-    return {name: rank_columns(values, other[name], k) for name, values in found[statistic].items()}
+    if options: raise ValueError(f"{', '.join(options)} is for a Task only: batches are read as they are")
+    means = input_statistics(model, task)
+    other = means[INPUT_STATISTICS[1 - INPUT_STATISTICS.index(statistic)]] # breaks ties
+    return {name: rank_columns(values, other[name], k) for name, values in means[statistic].items()}
