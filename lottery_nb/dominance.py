@@ -124,7 +124,7 @@ class DominantTicket:
     def top(self,
         k: Count, # columns per matrix, from 1
     ) -> "DominantTicket": # at most k columns per matrix
-        "The k most dominated columns of each matrix. Raises ValueError where their order is not known."
+        "The k most dominated columns of each matrix. Raises ValueError when their order is not known."
         if any(len(dims) > k for dims in self.dims.values()) and not self.about.get("ordered", True):
             raise ValueError(
                 f"the order of these dimensions by dominance is not known, so the first {k} cannot "
@@ -137,7 +137,11 @@ class DominantTicket:
     def save(self,
         path: AnyPath,
     ):
-        "Write one safetensors file whole. Raises ValueError for fields of other types, OSError for a full disk."
+        """
+        Write the ticket to one safetensors file, whole or not at all.
+
+        Raises ValueError when a field has another type than `load` expects; OSError when the disk is full.
+        """
         dims = torch.tensor([j for dims in self.dims.values() for j in dims], dtype=torch.int32)
         counts = torch.tensor([len(dims) for dims in self.dims.values()], dtype=torch.int32)
         about = dict(names=list(self.dims), architecture=dict(self.architecture), about=dict(self.about),
@@ -150,7 +154,11 @@ class DominantTicket:
         path: AnyPath,
         model: nn.Module | None = None, # that it has to fit
     ) -> "DominantTicket":
-        "Read a ticket. Raises ValueError for a damaged, foreign or forged file, or one that does not fit `model`."
+        """
+        Read a ticket.
+
+        Raises ValueError when the file is damaged, forged or no ticket, or the ticket does not fit `model`.
+        """
         ticket = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again", _dominant_ticket)
         if model is not None: check_ticket(model, ticket)
         return ticket
