@@ -93,7 +93,7 @@ def same_number(digits: str): return int(float(digits)) if float(digits).is_inte
 def folder_fingerprint(
     path: AnyPath, # a folder, or one file
 ) -> str: # 64 hexadecimal digits
-    "Hash the files under `path`, names and contents, hidden ones left out. Raises ValueError without any file."
+    "Hash the files under `path`, names and contents, hidden ones left out. Raises ValueError without a file."
     path = project_path(path)
     digest = hashlib.sha256()
     files = {file.relative_to(path).as_posix(): file for file in (path, *path.rglob("*")) if file.is_file()}
