@@ -73,7 +73,7 @@ if "LOTTERY_DRIVER" in os.environ:
     _follow(**json.loads(os.environ["LOTTERY_DRIVER"])) # a driver, or a worker of one
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler) # a process in the background ignores it by default
+    signal.signal(signal.SIGINT, signal.default_int_handler) # in the background it is ignored
     call, args, options = pickle.load(sys.stdin.buffer)
     call(*args, **options)
 

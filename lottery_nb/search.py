@@ -195,7 +195,7 @@ DRAWS = {"finished": 1 / 8, "early": 1 / 2, "iterative": 1 / 8}
 
 @dataclass(frozen=True)
 class Search(Run):
-    "A search, with settings levels (ascending), draw (of DRAWS), plan (of `halving`), min_heads, score_limit."
+    "A search; settings: levels (ascending), draw (of DRAWS), plan (of `halving`), min_heads, score_limit."
     @property
     def levels(self) -> list: return self.settings["levels"]
     @property
