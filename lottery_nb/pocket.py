@@ -777,7 +777,7 @@ def pocket_data(
     task: Literal[tuple(POCKET)], # one of POCKET_TASKS
     seed: Seed = 0, # another seed, other examples
 ) -> DatasetDict: # train, validation (mnli: validation_matched, validation_mismatched), test
-    "A pocket task's splits, with the columns and labels of the real task. Raises ValueError for an unknown name."
+    "A pocket task's splits, with columns and labels as in the real task. Raises ValueError for an unknown task."
     return DatasetDict(draw_splits(task, seed))
 
 # %% ../nbs/12_pocket.ipynb #437c7e4d
