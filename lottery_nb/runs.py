@@ -44,7 +44,11 @@ except ImportError:
 def encoder_content(
     name: AnyPath, # "pocket", a folder, a hub id
 ) -> str: # hash of the files, or the hub's own revision
-    "Say which weights a name stands for. Raises ValueError, or ConnectionError for a silent hub."
+    """
+    Say which weights a name stands for.
+
+    Raises ValueError when there is no such folder, ConnectionError when the hub does not answer.
+    """
     source = model_source(name)
     if Path(source).is_dir(): return folder_fingerprint(source)
     return AutoConfig.from_pretrained(source, local_files_only=is_local(source))._commit_hash
@@ -57,7 +61,7 @@ def run_parameters(
     config: TrainConfig,
     **settings, # plain values
 ) -> dict: # name -> plain value
-    "What a record tells of a run and its hash covers: of a folder the name, for its content is hashed apart."
+    "List the parameters that record and hash contain; of a folder the name, as its content is hashed apart."
     name = Path(model_name).name if Path(model_name).is_dir() else model_name
     return {"model": name, "task": task.name, **asdict(config), **settings}
 
@@ -112,7 +116,7 @@ def result_record(
     task: Task,
     result: TrainResult,
 ) -> dict: # name -> plain value
-    "What the record of every training says."
+    "Give the part of a record that is the same for every kind of training."
     main = task.main_metric
     shared = {name: parameters[name] for name in ("model", "task", "seed", "learning_rate", "precision")}
     scores = {name: result.metrics[part][main] for name, part in SCORES.items()}
@@ -138,8 +142,8 @@ def result_record(
     }
 
 # %% ../nbs/21_runs.ipynb #07f7b249
-def peak_memory() -> int | None: # bytes
-    "Most memory held so far: of the GPU where there is one, else of this process."
+def peak_memory() -> int | None:
+    "Give the most memory held so far, in bytes: of the GPU if there is one, else of this process."
     if torch.cuda.is_available(): return torch.cuda.max_memory_allocated()
     if resource is None: return None
     unit = 1 if sys.platform == "darwin" else 1024 # Linux counts in KiB
@@ -149,7 +153,7 @@ def peak_memory() -> int | None: # bytes
 def read_rows(
     folders: Iterable[Path], # of finished rows
 ) -> pd.DataFrame: # one row each
-    "Read rows back as a frame, without the details."
+    "Read rows as a frame, without their details."
     records = [{**read_record(folder), "folder": str(folder)} for folder in folders]
     for record in records: # every metric of every part, as "rest_f1"
         parts = {part: record.get("scores", {}).get(part, {}) for part in ("selection", "rest")}
