@@ -366,7 +366,9 @@ def record_experiment(
     """
     template = project_path(f"nbs/experiments/{name}.ipynb")
     content = [template_hash(template)] if template.exists() else []
-    folder = project_path(out_dir) / run_hash({"runs": [Path(run).name for run in runs], **settings}, content=content)
+    folder = project_path(out_dir) / run_hash(
+        {"runs": [Path(run).name for run in runs], **settings}, content=content
+    )
     if not is_complete(folder):
         with record_folder(folder.parent, folder.name) as new:
             for file, written in (files or {}).items(): put_file(new / file, written)

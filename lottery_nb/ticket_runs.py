@@ -349,7 +349,9 @@ def save_tuned(
     history = pd.DataFrame(points).merge(result.history.drop(columns="epoch"), on="step", how="outer")
     about = {**run.settings, **about, "history": history.to_dict("records")}
     tuned = hasattr(result.model, "column_tuning")
-    return run.write(result, about, {"columns.safetensors": partial(save_columns, result.model)} if tuned else None)
+    return run.write(
+        result, about, {"columns.safetensors": partial(save_columns, result.model)} if tuned else None
+    )
 
 # %% ../nbs/36_ticket_runs.ipynb #0b73096b
 @checked
