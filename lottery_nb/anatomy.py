@@ -23,7 +23,7 @@ MATRICES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
 
 @dataclass(frozen=True)
 class Matrix:
-    "One weight matrix of a layer: a Linear, or the rows of a fused one that are this matrix."
+    "One weight matrix of a layer: a whole Linear, or some rows of a fused one."
     module: nn.Module # an nn.Linear, or what stands in for one
     rows: slice | None # rows of `module.weight` that are this matrix, None for all
     name: str # path inside the base model, "encoder.layer.0.attention.self.query"
@@ -91,7 +91,8 @@ def register_family(
     model_type: Name, # config.model_type of the family
     **paths: str | bool, # the fields of Layout that differ from BERT's
 ) -> Layout:
-    "Teach `anatomy` a family. Raises ValueError for an unknown field, or for layers that share weights."
+    """Teach `anatomy` where a family keeps its matrices.
+    Raises ValueError when `paths` has a field that Layout lacks, or the family's layers share weights."""
     known = [f.name for f in fields(Layout)]
     if wrong := sorted(set(paths) - set(known)):
         raise ValueError(f"a layout has no field {', '.join(wrong)}: its fields are {', '.join(known)}")
@@ -115,7 +116,7 @@ register_family("modernbert", layers="layers", query="attn.Wqkv/query", key="att
 def unwrap(
     model: nn.Module, # a transformers model, possibly compiled, DataParallel or DDP
 ) -> PreTrainedModel: # the model inside
-    "Find the transformers model inside its wrappers. Raises ValueError when there is none."
+    "Find the transformers model inside its wrappers. Raises ValueError when there is none inside."
     inner = model
     while not isinstance(inner, PreTrainedModel):
         outer = inner
@@ -123,10 +124,10 @@ def unwrap(
         if inner is None: raise ValueError(_no_model(outer))
     return inner
 
-def _no_model(found: nn.Module) -> str:
-    name = type(found).__name__
-    if not hasattr(found, "peft_config"): return f"{name} is no transformers model and wraps none: pass one"
-    how = "merge_and_unload" if hasattr(found, "merge_and_unload") else "get_base_model"
+def _no_model(module: nn.Module) -> str:
+    name = type(module).__name__
+    if not hasattr(module, "peft_config"): return f"{name} is no transformers model and wraps none: pass one"
+    how = "merge_and_unload" if hasattr(module, "merge_and_unload") else "get_base_model"
     return (f"{name} is a transformers model with a PEFT adapter, and only plain ones are taken apart: pass "
         f"model.{how}()")
 
@@ -136,7 +137,7 @@ Transformer = Annotated[
 
 @checked
 def layout_of(model_type: str) -> Layout:
-    "Where a family keeps its matrices. Raises ValueError if it is unknown or its layers share weights."
+    "Where a family keeps its matrices. Raises ValueError when it is unknown or its layers share weights."
     if model_type in SHARED: raise ValueError(f"{model_type!r} has no anatomy: {SHARED[model_type]}")
     if model_type not in LAYOUTS:
         raise ValueError(f"model type {model_type!r} is unknown, supported are {', '.join(LAYOUTS)}: "
@@ -177,7 +178,9 @@ def _layer(module: nn.Module, layout: Layout, prefix: str, n_heads: int) -> Laye
 def anatomy(
     model: nn.Module, # a transformers encoder, bare or under any task head, compiled or wrapped too
 ) -> Anatomy:
-    "Take an encoder apart. Raises ValueError for a model that is unknown, or whose heads are not its own."
+    """Take an encoder apart.
+    Raises ValueError when its family is unknown, when layers share weights or heads share keys and values,
+    or when `compact` has cut it."""
     model = unwrap(model)
     config = model.config
     layout = layout_of(model.config.model_type)
@@ -224,7 +227,7 @@ def tiny_model(
     seed: Seed = 0, # of the weights
     **overrides, # fields of the config: num_labels=1, num_hidden_layers=3, hidden_dropout_prob=0.1, ...
 ) -> PreTrainedModel: # in eval mode
-    "A random encoder, 2 layers of 4 heads, d 32. Raises ValueError for an unknown family or head."
+    "A random encoder, 2 layers of 4 heads, d = 32. Raises ValueError when family or head is unknown."
     sizes = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=48, max_position_embeddings=64, initializer_range=0.2) # 0.02 hides the heads
     model_type = family.replace("-v3", "-v2") # v3 is a configuration of v2
@@ -270,7 +273,7 @@ def longest_input(
 def task_head_names(
     model: nn.Module, # under a task head; a bare encoder has none
 ) -> frozenset[str]: # names as in named_parameters()
-    "The parameters between the last layer and the logits, a pooler included."
+    "Names of the parameters between the last layer and the logits, a pooler included."
     model = unwrap(model)
     if model.base_model is model: return frozenset()
     inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith("pooler.")}
@@ -307,7 +310,7 @@ class _MeanOfTokens:
 def mean_pooling(
     model: nn.Module, # under a task head that reads the first token; changed in place
 ) -> nn.Module: # the same
-    "Let the task head read the mean over tokens instead of the first token; done once, however often it is asked for."
+    "Let the task head read the mean over tokens instead of the first token; a second call changes nothing."
     inner = unwrap(model)
     if getattr(inner, "_mean_of_tokens", None): return model
     inner._mean_of_tokens = hooks = _MeanOfTokens()
@@ -319,7 +322,8 @@ def mean_pooling(
     return model
 
 @checked
-def reads_mean(model: nn.Module) -> bool: # as its config says, from when it was saved
+def reads_mean(model: nn.Module) -> bool:
+    "Whether the model's config says that its task head reads the mean over tokens."
     return getattr(unwrap(model).config, "lottery_pooler", None) == "mean"
 
 # %% ../nbs/00_anatomy.ipynb #dc0622d1
@@ -327,21 +331,22 @@ def reads_mean(model: nn.Module) -> bool: # as its config says, from when it was
 def check_plain(
     matrix: Matrix,
 ):
-    "Raises ValueError for a matrix that is no nn.Linear of floating-point numbers."
+    "Raises ValueError when a matrix is no plain nn.Linear of floating-point numbers."
     module = matrix.module
     weight = matrix.module.weight
     if type(module) is nn.Linear and type(weight) is nn.Parameter and weight.is_floating_point(): return
-    kind = f"{type(module).__module__}.{type(module).__qualname__} with a {type(weight).__name__} of {weight.dtype}"
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    held = f"{type(weight).__name__} of {weight.dtype}"
     raise ValueError(
-        f"{matrix.name} is a {kind}, no plain nn.Linear of floating-point numbers: merge what was added "
-        "to it (PEFT's merge_and_unload, merge_columns), and load quantised weights unquantised"
+        f"{matrix.name} is a {kind} with a {held}, no plain nn.Linear of floating-point numbers: merge what "
+        "was added to it (PEFT's merge_and_unload, merge_columns), and load quantised weights unquantised"
     )
 
 @checked
 def check_own_weights(
     layers: list[Layer], # of one model
 ):
-    "Raises ValueError for a weight or bias that two matrices share."
+    "Raises ValueError when two matrices share a weight or bias."
     owners = {}
     for i, layer in enumerate(layers):
         for m in layer.matrices().values():
