@@ -237,7 +237,7 @@ def _losses(model: nn.Module, batch: dict, i: int, n: int, example_loss: Callabl
 # %% ../nbs/04_importance.ipynb #bdf72b9e
 @dataclass(frozen=True)
 class _Request:
-    "How to score. Raises ValueError when `per` or `example_loss` is given without a criterion of derivatives."
+    "How to score. Raises ValueError when `per` or `example_loss` is given but no criterion uses it."
     criteria: tuple # of CRITERIA, or functions of derivatives
     per: str # one of UNITS
     example_loss: Callable | None
