@@ -270,8 +270,8 @@ def compact(
     in_place: bool = False, # cut `model` itself, not a copy
 ) -> PreTrainedModel:
     """Cut out what a mask prunes: the same function from smaller tensors.
-    Raises ValueError when the mask keeps nothing or does not fit, or the model was cut before, is masked, shares
-    weights between layers, or has matrices that are no plain Linears."""
+    Raises ValueError when the mask keeps nothing or does not fit, or the model was cut before, is masked,
+    shares weights between layers, or has matrices that are no plain Linears."""
     inner = unwrap(model)
     check_cuttable(inner, mask)
     if inner.config.model_type not in FAMILIES: try_out(inner, mask)
@@ -608,7 +608,7 @@ def quantize_onnx(
     target: AnyPath, # a new file
 ):
     """Write int8 weights with onnxruntime's own tool.
-    Raises ValueError when the target exists, ImportError without onnxruntime, OSError when the disk is full."""
+    Raises ValueError when the target exists, ImportError without onnxruntime, OSError if the disk is full."""
     need_onnx()
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
