@@ -1025,9 +1025,11 @@ def load_task(
     name: Annotated[str, "data of your own goes to train=, and gets any name"],
     *,
     data_dir: AnyPath | None = None, # folder of <task>/<split>.parquet; None: the hub
-    # your own: a file, Dataset, data frame, list of dicts or Arrow table for each;
-    # or all of them in a DatasetDict, or another dict of splits, as `train`
-    train=None, validation=None, test=None,
+    # your own: a file, Dataset, data frame, list of dicts or Arrow table;
+    # or all sets in a DatasetDict, or another dict of splits
+    train=None,
+    validation=None, # your own, like train
+    test=None, # your own, like train; its labels may be missing
     # your own: the text column or both of them
     text: Name | Annotated[Sequence[Name], filled] | None = None,
     label: Name = "label", # your own: the label column
