@@ -48,11 +48,11 @@ class Importance:
 @contextmanager
 def _captured(parts: Anatomy):
     "What gates would multiply: ('heads', i) -> context (B, T, H * head_dim), ('ffn', i) -> output (B, T, d)."
-    seen = {}
+    captured = {}
     def keep(part, i, x):
-        if (part, i) in seen:
+        if (part, i) in captured:
             raise ValueError(f"{part} of layer {i} ran twice: set config.chunk_size_feed_forward to 0")
-        seen[part, i] = x
+        captured[part, i] = x
     def context(i, args):
         x = args[0] # (B, T, H * head_dim)
         if not x.requires_grad: x = x.detach().requires_grad_() # the first: the graph starts here
@@ -64,13 +64,13 @@ def _captured(parts: Anatomy):
                 lambda module, args, i=i: context(i, args)).remove)
             hooks.callback(layer.ffn_out.module.register_forward_hook(
                 lambda module, args, y, i=i: keep("ffn", i, y)).remove)
-        yield seen
+        yield captured
 
 # %% ../nbs/04_importance.ipynb #400fdd47
-def _derivatives(found: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
+def _derivatives(captured: dict, loss: torch.Tensor, parts: Anatomy, n: int) -> torch.Tensor:
     "d loss / d gate of `n` examples, by position: float32 (n, T, L, H + 1); the last column is the FFN's."
-    grads = dict(zip(found, torch.autograd.grad(loss, list(found.values()))))
-    product = lambda *key: found[key].detach().float() * grads[key].float() # (B, T, width)
+    grads = dict(zip(captured, torch.autograd.grad(loss, list(captured.values()))))
+    product = lambda *key: captured[key].detach().float() * grads[key].float() # (B, T, width)
     layers = []
     for i in range(parts.n_layers):
         heads = product("heads", i).unflatten(-1, (parts.n_heads, -1)).sum(-1) # (B, T, H)
@@ -190,15 +190,15 @@ def _magnitudes(parts: Anatomy) -> torch.Tensor: # float64 (L, H + 1)
     return torch.stack(layers).sqrt().cpu().double()
 
 # %% ../nbs/04_importance.ipynb #42207524
-def _activations(found: dict, parts: Anatomy, batch: Mapping, n: int) -> torch.Tensor: # float64 (L, H + 1)
-    "Norms of what heads and FFNs add to the hidden state: means over real tokens, summed over examples."
+def _activations(captured: dict, parts: Anatomy, batch: Mapping, n: int) -> torch.Tensor:
+    "Norms of what is added to the hidden state, mean over real tokens, sum over examples: float64 (L, H + 1)."
     layers = []
     for i, layer in enumerate(parts.layers):
-        contexts = found["heads", i].detach().float().chunk(parts.n_heads, -1) # H of (B, T, head_dim)
+        contexts = captured["heads", i].detach().float().chunk(parts.n_heads, -1) # H of (B, T, head_dim)
         columns = layer.attention_output.weight.detach().float().chunk(parts.n_heads, 1) # H of (d, head_dim)
         with torch.autocast(contexts[0].device.type, enabled=False): # sums are in float32
             heads = [F.linear(x, w).norm(dim=-1) for x, w in zip(contexts, columns)] # (B, T) each
-        layers.append(torch.stack([*heads, found["ffn", i].detach().float().norm(dim=-1)], -1))
+        layers.append(torch.stack([*heads, captured["ffn", i].detach().float().norm(dim=-1)], -1))
     norms = torch.stack(layers, 2).unflatten(0, (n, -1)).flatten(1, 2) # as in _derivatives
     real = _real_tokens(batch, norms)
     sums = norms.where(real[..., None, None], 0).sum(1) # (n, L, H + 1)
@@ -249,12 +249,12 @@ class _Request:
         if not self.derived and (self.per != "example" or self.example_loss):
             raise ValueError(f"{self.criteria[0]} takes no derivative: leave per and example_loss out")
 
-    def measure(self, model, parts, found, batch, i, n) -> dict:
+    def measure(self, model, parts, captured, batch, i, n) -> dict:
         "Score the `n` examples of batch `i`: criterion -> (sums (L, H + 1), numbers of units, of examples)."
         measured = {}
         if self.derived:
             losses, counted = _losses(model, batch, i, n, self.example_loss)
-            derivatives = _derivatives(found, losses.sum(), parts, n)
+            derivatives = _derivatives(captured, losses.sum(), parts, n)
             units = _units(derivatives, self.per, batch, counted.to(derivatives.device))
             examples = int(counted.sum())
             n_units = len(units) if self.per == "token" else examples
@@ -262,7 +262,7 @@ class _Request:
         else:
             with torch.no_grad(): model(**batch, return_dict=True)
         if "activation" in self.criteria:
-            measured["activation"] = (_activations(found, parts, batch, n), n, n)
+            measured["activation"] = (_activations(captured, parts, batch, n), n, n)
         return measured
 
 # %% ../nbs/04_importance.ipynb #389d4126
@@ -297,12 +297,12 @@ def scores_by_criterion(
     totals = {c: (_magnitudes(parts), 1, 0) if c == "magnitude" else (0, 0, 0) for c in request.criteria}
     if set(totals) <= {"magnitude"}: batches = ()
     total = None if limit else length_hint(batches) or None # batches of the bar, where that is known
-    with _ready_to_score(model), _captured(parts) as found, tqdm(
+    with _ready_to_score(model), _captured(parts) as captured, tqdm(
             total=total, desc="importance", unit="batch", disable=not progress) as bar:
         for i, batch in enumerate(batches):
             batch, n = _take(batch, i, limit and limit - seen, model.device)
-            found.clear()
-            for c, measured in request.measure(model, parts, found, batch, i, n).items():
+            captured.clear()
+            for c, measured in request.measure(model, parts, captured, batch, i, n).items():
                 totals[c] = [a + b for a, b in zip(totals[c], measured)]
             seen += n
             bar.update()

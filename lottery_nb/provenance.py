@@ -203,8 +203,8 @@ def read_tensors(
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged, or no {what} file ({error}): {remedy}") from None
-    if (found := metadata.get("format")) != format:
-        raise ValueError(f"{path} has the format {found!r}, expected {format!r}: "
+    if (own := metadata.get("format")) != format:
+        raise ValueError(f"{path} has the format {own!r}, expected {format!r}: "
             f"give a {what} file that this version wrote, or {remedy}")
     text = metadata.get("provenance", "")
     if metadata.get("sha256") != sha256_of(text, tensors):

@@ -189,8 +189,8 @@ def _read_tsv(path, text, label, encoding, assume):
     content = _read_text(path, encoding)
     quoted = _is_quoted(content)
     if '"' in content:
-        found = "quoted: quotes around fields were taken off" if quoted else "not quoted: its quotes are text"
-        assume(f"{path.name} is {found}; if that is wrong, pass the data frame that pandas.read_csv(path, "
+        kind = "quoted: quotes around fields were taken off" if quoted else "not quoted: its quotes are text"
+        assume(f"{path.name} is {kind}; if that is wrong, pass the data frame that pandas.read_csv(path, "
                "sep='\\t', quoting=...) reads")
     form = dict(newlines_in_values=True) if quoted else dict(quote_char=False)
     return _read_separated(path, content, text, delimiter="\t", **form)
