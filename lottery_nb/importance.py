@@ -191,7 +191,7 @@ def _magnitudes(parts: Anatomy) -> torch.Tensor: # float64 (L, H + 1)
 
 # %% ../nbs/04_importance.ipynb #42207524
 def _activations(captured: dict, parts: Anatomy, batch: Mapping, n: int) -> torch.Tensor:
-    "Norms of what is added to the hidden state, mean over real tokens, sum over examples: float64 (L, H + 1)."
+    "Norms of what is added to the hidden state, mean over tokens, sum over examples: float64 (L, H + 1)."
     layers = []
     for i, layer in enumerate(parts.layers):
         contexts = captured["heads", i].detach().float().chunk(parts.n_heads, -1) # H of (B, T, head_dim)
