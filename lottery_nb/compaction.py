@@ -59,7 +59,7 @@ def kept_rows(
     heads: torch.Tensor, # bool (H,), True = kept
     head_dim: Count, # rows of one head
 ) -> torch.Tensor: # int64
-    "Which rows of a projection belong to the kept heads."
+    "The rows of a projection that belong to the kept heads."
     return heads.repeat_interleave(head_dim).nonzero()[:, 0]
 
 @checked
@@ -80,7 +80,7 @@ def _part(p: nn.Parameter, dim: int, index: torch.Tensor) -> nn.Parameter:
 
 # %% ../nbs/08_compaction.ipynb #9ae4c015
 class OutputBias(nn.Module):
-    "Stands for an output projection that has lost all its inputs: its bias."
+    "In place of an output projection that has lost all its inputs: returns its bias."
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.out_features = linear.out_features
@@ -90,7 +90,7 @@ class OutputBias(nn.Module):
         return bias.expand(*x.shape[:-1], self.out_features)
 
 class NoHeads(nn.Module):
-    "Stands for an attention block without heads; what comes behind the heads in the same block stays."
+    "In place of an attention block without heads: runs the modules of the block that come after the heads."
     def __init__(self, behind: Mapping[str, nn.Module]):
         super().__init__()
         for name, module in behind.items(): self.add_module(name, module)
@@ -101,11 +101,11 @@ class NoHeads(nn.Module):
 
 # %% ../nbs/08_compaction.ipynb #9ce198c3
 class NoFFN(nn.Module):
-    "Stands for an FFN whose layer adds the residual itself: nothing to add."
+    "In place of an FFN whose layer adds the residual itself: returns 0."
     def forward(self, x): return x.new_zeros(())
 
 class ResidualNorm(nn.Module):
-    "Stands for the half of an FFN that adds the residual: LayerNorm(residual)."
+    "In place of the half of an FFN that adds the residual: returns LayerNorm(residual)."
     def __init__(self, norm: nn.Module):
         super().__init__()
         self.LayerNorm = norm
@@ -163,7 +163,7 @@ def drop_heads(
     layout: Layout, # of the family
     beside: Beside, # of the family
 ):
-    "Take the attention away, except for the bias of its output projection."
+    "Cut the whole attention block, except for the bias of its output projection."
     path = _block(layout.query)
     out = layout.attention_output
     left = OutputBias(layer.attention_output.module)
@@ -181,7 +181,7 @@ def drop_ffn(
     layout: Layout, # of the family
     beside: Beside, # of the family
 ):
-    "Take the FFN away, so that the residual passes."
+    "Cut the FFN, so that only the residual connection is left."
     first, last = _block(layout.ffn_in), _block(layout.ffn_out)
     if first == last: module.set_submodule(last, NoFFN())
     else:
@@ -200,7 +200,7 @@ class Compaction:
 def compaction_of(
     model: nn.Module, # bare, or under a task head, compiled or wrapped too
 ) -> Compaction | None: # None for a model that is whole
-    "What was cut out of a model."
+    "What `compact` has cut out of a model."
     return getattr(unwrap(model).base_model, "compaction", None)
 
 # %% ../nbs/08_compaction.ipynb #0d34c969
@@ -208,7 +208,7 @@ def cut(
     model: PreTrainedModel, # changed in place
     mask: Mask, # True = kept
 ):
-    "Cut what a mask prunes, layer by layer, and remember it."
+    "Cut what a mask prunes, layer by layer, and note it as `model.compaction`."
     parts = anatomy(model)
     layout = layout_of(model.config.model_type)
     about = architecture(model)
@@ -230,7 +230,8 @@ def check_cuttable(
     model: PreTrainedModel, # whole
     mask: Mask, # of its shape
 ):
-    "Raises ValueError for a mask that cannot be, or a model that cannot be cut."
+    """Raises ValueError when the mask keeps nothing or does not fit, or the model was cut before, is masked,
+    shares weights between layers, or has matrices that are no plain Linears."""
     if done := compaction_of(model): raise ValueError(_already(done.mask, mask))
     check_mask(model, mask)
     if not (mask.heads.any() or mask.ffns.any()):
@@ -259,7 +260,7 @@ def outputs_of(
     model: nn.Module, # in any mode
     batch: Inputs, # model inputs
 ) -> dict[str, torch.Tensor]:
-    "Every tensor that a model answers with, without gradients."
+    "Every tensor that a model returns, without gradients."
     with torch.no_grad(): outputs = model(**batch)
     return {name: t for name, t in outputs.items() if isinstance(t, torch.Tensor)}
 
@@ -267,18 +268,18 @@ def try_out(
     model: PreTrainedModel, # whole; not changed
     mask: Mask, # True = kept
 ):
-    "Raises ValueError when cutting gives another function than masking."
+    "Raises ValueError when the model cut computes another function than the model masked."
     trial = copy.deepcopy(model).float().eval()
     batch = {k: v.to(trial.device) for k, v in tiny_batch(trial).items()}
     with masked(trial, mask): wanted = outputs_of(trial, batch)
     try:
         cut(trial, mask)
-        found = outputs_of(trial, batch)
-        if all(torch.allclose(t, found[name], atol=1e-4) for name, t in wanted.items()): return
+        outputs = outputs_of(trial, batch)
+        if all(torch.allclose(t, outputs[name], atol=1e-4) for name, t in wanted.items()): return
         reason = "its outputs differ"
     except (RuntimeError, AttributeError, TypeError) as error: reason = str(error).splitlines()[0]
-    raise ValueError(f"{model.config.model_type} cut like this is another function than masked ({reason}): "
-        "say what its layers have beside the six matrices in compaction.BESIDE")
+    raise ValueError(f"{model.config.model_type} computes another function when cut than when masked "
+        f"({reason}): say what its layers have beside the six matrices in compaction.BESIDE")
 
 # %% ../nbs/08_compaction.ipynb #34fd0a42
 @checked
@@ -288,7 +289,9 @@ def compact(
     *,
     in_place: bool = False, # cut `model` itself, not a copy
 ) -> PreTrainedModel:
-    "The same function from smaller tensors. Raises ValueError for a mask or a model that cannot be cut."
+    """Cut out what a mask prunes: the same function from smaller tensors.
+    Raises ValueError when the mask keeps nothing or does not fit, or the model was cut before, is masked,
+    shares weights between layers, or has matrices that are no plain Linears."""
     inner = unwrap(model)
     check_cuttable(inner, mask)
     if inner.config.model_type not in FAMILIES: try_out(inner, mask)
@@ -299,7 +302,7 @@ def compact(
 # %% ../nbs/08_compaction.ipynb #ed005056
 @contextmanager
 def quiet() -> Iterator[None]:
-    "Silence transformers' loading reports and bars."
+    "Silence the reports and progress bars of transformers."
     level = hf_logging.get_verbosity()
     bars = hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
@@ -316,9 +319,9 @@ def describe_compaction(
     after: nn.Module, # as `compact` cut it, on the same device
     batch: Inputs | None = None, # model inputs; None: 8 x 128 random tokens, or as many as the model takes
     *,
-    runs: Annotated[int, within(1, 10_000)] = 5, # of each model, in turn
+    runs: Annotated[int, within(1, 10_000)] = 5, # forward passes of each model, in turn
 ) -> pd.DataFrame: # rows before, after, share; parameters, bytes, FLOPs, ms
-    "Compare two models on one batch: their sizes, the work of a forward pass, and its median time."
+    "Compare two models on one batch: sizes, FLOPs of a forward pass, and its median time."
     before, after = unwrap(before), unwrap(after)
     if batch is None: batch = tiny_batch(before, 8, min(128, before.config.max_position_embeddings - 4))
     batch = {k: v.to(before.device) for k, v in batch.items()} # - 4: RoBERTa counts positions from 2
@@ -337,10 +340,10 @@ def count_flops(
     model: nn.Module,
     batch: Inputs, # model inputs
 ) -> int: # a multiplication and an addition are two
-    "Floating point operations of a forward pass, in products of matrices."
+    "Count the floating point operations of a forward pass that are products of matrices."
     gradients = torch.enable_grad() # without them, the counter stumbles over views of parameters
     with gradients, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: model(**batch)
-    return counter.get_total_flops() # fused attention is not counted on a CPU, plain products are
+    return counter.get_total_flops() # on a CPU, fused attention would not be counted
 
 def _size(model) -> dict:
     kept = [*model.parameters(), *model.buffers()]
@@ -371,9 +374,10 @@ def save_compact(
     *,
     max_shard_size: Count | Name = "5GB", # weights above it are split into several files
     push_to: Name | None = None, # a repository on the hub, "user/name"
-    private: bool | None = None, # whether that is made private; None: as the account has it
+    private: bool | None = None, # whether a new one is private; None: the account's default
 ):
-    "Save a cut model. Raises ValueError for a whole model, or a folder that exists, OSError for a full disk."
+    """Save a cut model.
+    Raises ValueError when the model is whole or the folder exists, OSError when the disk is full."""
     inner = unwrap(model)
     if compaction_of(inner) is None:
         raise ValueError("this model is whole: cut it with compact(model, mask), or use save_pretrained")
@@ -395,7 +399,7 @@ def write_manifest(
     folder: Path, # with everything else already in it
     model: PreTrainedModel, # as `compact` cut it
 ):
-    "Write down the masks, and what every file of the folder holds."
+    "Write the manifest: the mask, the architecture that it fits, and a checksum of every file."
     done = compaction_of(model)
     files = {p.relative_to(folder).as_posix(): file_hash(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     about = dict(model_class=type(model).__name__, architecture=dict(done.architecture), files=files,
@@ -414,8 +418,8 @@ def _manifest(about: dict, tensors: Mapping[str, torch.Tensor]) -> tuple[dict, M
 @checked
 def read_manifest(
     folder: AnyPath, # from `save_compact`
-) -> tuple[Mask, dict]: # and what `write_manifest` wrote
-    "Check every file of a folder. Raises ValueError for one that is missing, truncated, altered or foreign."
+) -> tuple[Mask, dict]: # the mask, and the other fields of the manifest
+    "Check every file of a folder. Raises ValueError when one is missing, truncated, altered or a stray."
     again = "copy or download the whole folder again"
     folder = Path(folder)
     about, mask = read_tensors(folder/MANIFEST, COMPACT_FORMAT, "compact model", again, _manifest)
@@ -434,7 +438,7 @@ def head_class(
     about: Mapping, # from `read_manifest`
     config, # of the saved model
 ) -> type: # a PreTrainedModel
-    "Which class to load. Raises ValueError for one of another architecture."
+    "The class to load. Raises ValueError when it is none of the saved model's family."
     cls = getattr(transformers, about["model_class"], None) if head is None else HEADS.get(head, head)
     if hasattr(cls, "_model_mapping"): cls = cls._model_mapping.get(type(config), None)
     fits = isinstance(cls, type) and issubclass(cls, PreTrainedModel) and cls.config_class is type(config)
@@ -444,7 +448,7 @@ def head_class(
         f"{', '.join(HEADS)}, an Auto class, or a class of that family")
 
 def with_cut(cls: type, mask: Mask) -> type:
-    "A subclass that is cut as soon as it is made."
+    "A subclass whose constructor cuts the model."
     def __init__(self, config, *args, **kwargs):
         cls.__init__(self, config, *args, **kwargs)
         check_cuttable(self, mask), cut(self, mask)
@@ -462,7 +466,9 @@ def load_compact(
     revision: Name | None = None, # of a hub id
     **options, # for from_pretrained: num_labels=3, attn_implementation="eager", ...
 ) -> PreTrainedModel: # in eval mode; a head that the files lack is drawn at random
-    "Load a cut model. Raises ValueError for damaged files or another architecture, ConnectionError."
+    """Load a cut model.
+    Raises ValueError when files are missing, damaged, or of another family than `head`,
+    ConnectionError when a hub id is given and the hub cannot be reached."""
     folder = local_folder(path, revision)
     mask, about = read_manifest(folder)
     local = dict(local_files_only=True, trust_remote_code=False)
@@ -479,7 +485,7 @@ def load_compact(
 def check_loaded(
     model: PreTrainedModel, # just read
     info: Mapping, # as from_pretrained gives it
-    whole: bool, # whether the files should hold the head, too
+    whole: bool, # whether the files should also hold the task head
 ):
     "Raises ValueError when a weight that the files should hold was not read."
     unread = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
@@ -513,9 +519,10 @@ def push_compact(
     path: AnyPath, # a folder from `save_compact`
     repo: Name, # "user/name"
     *,
-    private: bool | None = None, # None: as the account has it
-) -> str: # where it is
-    "Upload a folder to the hub. Raises ValueError for damaged files, ConnectionError, the hub's own errors."
+    private: bool | None = None, # whether a new one is private; None: the account's default
+) -> str: # its address
+    """Upload a folder to the hub.
+    Raises ValueError when files are damaged, ConnectionError when the hub cannot be reached."""
     read_manifest(path)
     api = huggingface_hub.HfApi()
     try:
@@ -539,7 +546,7 @@ def export_batch(
     n: Annotated[int, within(1, 100_000)], # examples
     length: Annotated[int, within(1, 100_000)], # tokens
 ) -> dict[str, torch.Tensor]: # input_ids, attention_mask, and token_type_ids where they mean something
-    "Random inputs for an export. Raises ValueError for a head that is not exported."
+    "Random inputs for an export. Raises ValueError when the model is under none of HEADS."
     heads = [auto._model_mapping.get(type(model.config), None) for auto in HEADS.values()]
     if type(model) not in heads:
         raise ValueError(f"{type(model).__name__} cannot be exported: supported are "
@@ -556,7 +563,7 @@ def run_onnx(
     path: Annotated[AnyPath, is_file], # from `export_onnx` or `quantize_onnx`
     batch: Mapping, # model inputs, as tensors; more than the file takes are left out
 ) -> dict[str, torch.Tensor]:
-    "Compute with onnxruntime on the CPU. Raises ImportError without it."
+    "Compute with onnxruntime on the CPU. Raises ImportError when it is not installed."
     need_onnx()
     import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -587,11 +594,11 @@ def check_onnx(
     batch: Mapping, # model inputs
     tolerance: Annotated[float, over(0)] = 1e-4, # largest difference, relative where outputs exceed 1
 ):
-    "Raises RuntimeError when onnxruntime computes something else."
-    found = run_onnx(path, batch)
+    "Raises RuntimeError when the outputs of onnxruntime and of the model differ by more than `tolerance`."
+    outputs = run_onnx(path, batch)
     size = " x ".join(map(str, batch["input_ids"].shape))
     for name, wanted in outputs_of(model, batch).items():
-        gap = ((found[name] - wanted).abs().max() / wanted.abs().max().clamp(min=1)).item()
+        gap = ((outputs[name] - wanted).abs().max() / wanted.abs().max().clamp(min=1)).item()
         if not gap < tolerance:
             raise RuntimeError(f"onnxruntime computes something else for {size} tokens: {name} differs by "
                 f"{gap:.1g}, more than {tolerance}")
@@ -602,9 +609,12 @@ def export_onnx(
     model: nn.Module, # cut or whole, under one of HEADS
     path: AnyPath, # a new file, "model.onnx"; weights above 2 GB get a second one beside it
     *,
-    tolerance: Annotated[float, over(0)] = 1e-4, # largest difference to onnxruntime's outputs, relative where they exceed 1
+    # largest difference to onnxruntime's outputs, relative where they exceed 1
+    tolerance: Annotated[float, over(0)] = 1e-4,
 ):
-    "Export in float32, batch and length free. Raises ValueError, ImportError, OSError, RuntimeError if it differs."
+    """Export to ONNX in float32, with batch size and length left free.
+    Raises ValueError when the file exists or the model is under none of HEADS, ImportError when a package is
+    missing, OSError when the disk is full, RuntimeError when onnxruntime's outputs differ."""
     need_onnx()
     plain = copy.deepcopy(unwrap(model)).float().cpu().eval()
     inputs = export_batch(plain, 2, 7)
@@ -623,11 +633,12 @@ def quantize_onnx(
     source: Annotated[AnyPath, is_file], # from `export_onnx`
     target: AnyPath, # a new file
 ):
-    "Write int8 weights with onnxruntime's own tool. Raises ValueError for a file that exists, ImportError, OSError."
+    """Write int8 weights with onnxruntime's own tool.
+    Raises ValueError when the target exists, ImportError without onnxruntime, OSError if the disk is full."""
     need_onnx()
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     model = onnx.load(source)
-    del model.graph.value_info[:] # stale where the exporter turned a weight round; the tool infers them anew
+    del model.graph.value_info[:] # wrong where the exporter transposed a weight; the tool infers them again
     with written_whole(target, new=True) as part, _hushed():
         quantize_dynamic(model, part, weight_type=QuantType.QInt8)

@@ -22,7 +22,7 @@ from .checks import Count, Name, array, checked
 def is_constant(
     values: Annotated[Any, array("n")], # (n,), real
 ) -> bool:
-    "Whether `values` vary by no more than rounding in float64, the point from which on SciPy warns."
+    "Whether `values` vary by no more than rounding in float64; SciPy warns in the same case."
     return np.ptp(values) <= 2e-13 * np.abs(values).max()
 
 @checked
@@ -31,7 +31,7 @@ def correlation(
     predictions: Annotated[Any, array("n")], # (n,), real
     references: Annotated[Any, array("n")], # (n,), real
 ) -> float: # -1 to 1
-    "Correlate; 0 where one side does not vary."
+    "Correlate; 0 when one side does not vary. Raises ValueError when the lengths differ."
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references: give one of each")
     if is_constant(predictions) or is_constant(references): return 0.0
@@ -62,7 +62,7 @@ def check_lengths(
     predictions, # (n,)
     references, # (n,)
 ) -> None:
-    "Raises ValueError unless both are flat and equally long."
+    "Raises ValueError when one has not exactly one dimension, or their lengths differ."
     p, y = np.shape(predictions), np.shape(references)
     if len(p) != 1 or len(y) != 1:
         raise ValueError(f"predictions and references have shapes {p} and {y}, expected (n,) twice: "
@@ -75,7 +75,7 @@ def check_values(
     role: str, # "predictions" or "references"
     num_labels: int, # number of classes; 1: real numbers
 ) -> None:
-    "Raises ValueError for nothing at all, NaN, infinity, and anything that is no class."
+    "Raises ValueError when there are no values, or one is NaN, infinite, or no class."
     if not len(values): raise ValueError(f"no {role}, expected one per example: an empty set has no score")
     broken = values[~np.isfinite(values)]
     if len(broken):
@@ -92,7 +92,7 @@ def check_measures(
     measures: Sequence[str], # keys of MEASURES
     num_labels: Count, # number of classes; 1: regression
 ) -> tuple: # the same
-    "Raises ValueError for measures that are unknown or do not fit, naming those that do."
+    "Raises ValueError when a measure is unknown or does not fit `num_labels`, naming those that do."
     fit = [m for m in MEASURES if (m in REGRESSION) == (num_labels == 1) and (m != "f1" or num_labels == 2)]
     unfit = [m for m in measures if m not in fit]
     if unfit or not measures:
@@ -102,7 +102,7 @@ def check_measures(
 
 # %% ../nbs/10_metrics.ipynb #2fe14a20
 class GlueMetric(evaluate.Metric):
-    "Several measures at once. Raises ValueError for measures that are unknown or do not fit."
+    "Several measures at once. Raises ValueError when a measure is unknown or does not fit `num_labels`."
     @checked
     def __init__(self,
         measures: Sequence[str], # keys of MEASURES, the main one first
@@ -120,7 +120,7 @@ class GlueMetric(evaluate.Metric):
         return evaluate.MetricInfo(", ".join(self.measures), citation="", features=columns)
 
     def add_batch(self, *, predictions=None, references=None, **kwargs):
-        "Keep a batch for `compute`. Raises ValueError unless both are flat and equally long."
+        "Keep a batch for `compute`. Raises ValueError when the lengths differ, or either is not flat."
         check_lengths(predictions, references)
         evaluate.Metric.add_batch(self, predictions=predictions, references=references, **kwargs)
 
@@ -135,7 +135,7 @@ class GlueMetric(evaluate.Metric):
 def task_metric(
     name: Name, # a key of TASK_MEASURES, also with "pocket/" before it
 ) -> GlueMetric:
-    "The metric of a task. Raises ValueError for an unknown one."
+    "The metric of a task. Raises ValueError when the task is unknown."
     known = name.removeprefix("pocket/")
     if known not in TASK_MEASURES:
         raise ValueError(f"no metric for task {name!r}, expected one of {list(TASK_MEASURES)}: "
