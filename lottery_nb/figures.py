@@ -510,7 +510,8 @@ def convergence_figure(
     points[["train_score", "validation_score"]] *= 100
     names = {"loss": "loss", "train_score": metric, "validation_score": metric}
     fig, panels = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
-    for ax, (column, name), title in zip(panels, names.items(), ("training", "training", "validation"), strict=False):
+    titles = ("training", "training", "validation")
+    for ax, (column, name), title in zip(panels, names.items(), titles, strict=True):
         _draw_curve(ax, points, column, f"{title} {name}")
     panels[0].legend(fontsize="small")
     fig.suptitle(curves.task.iloc[0], fontweight="bold")

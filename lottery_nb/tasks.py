@@ -857,7 +857,8 @@ class Task:
         logits: Annotated[Any, array("n", "classes")], # (n, C), one row for each of `rows`
         rows: Rows | None = None, # (n,) validation rows; None: all, in order
     ) -> dict: # metric -> 0 to 1 (correlations from -1)
-        "Score predictions on validation rows. Raises ValueError when the logits do not fit the rows or the task."
+        """Score predictions on validation rows.
+        Raises ValueError when the logits do not fit the rows or the task."""
         rows = np.arange(len(self.validation)) if rows is None else np.asarray(rows)
         predictions = decide(logits, self.num_labels)
         labels = self.labels[rows]
