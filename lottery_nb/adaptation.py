@@ -24,9 +24,9 @@ from .checks import AnyPath, Name, Seed, Share, checked, filled, over
 from .compaction import compact, compaction_of
 from .masking import Mask, check_mask
 from .provenance import check_fields, check_tensors, read_tensors, sha256_of, write_tensors
-from .records import check_writable, run_once, take_turns
+from .records import run_once, take_turns, writable_folder
 from .runs import Run, read_rows
-from .sharing import MultiTaskResult, place_of, pruned_counts
+from .sharing import MultiTaskResult, pruned_counts, task_index
 from .tasks import Task, as_dataset
 from .ticket_runs import over_seeds
 from .tickets import Ticket, check_architecture, weight_remaining
@@ -120,7 +120,7 @@ def shared_source(
     label: Name, # for tables
 ) -> Source:
     "Make a source of one task of a shared model. Raises ValueError when the model has no such task."
-    return source_of(result.single(task), label, result.model.masks[place_of(result.model, task)])
+    return source_of(result.single(task), label, result.model.masks[task_index(result.model, task)])
 
 def _shape(model):
     parts = anatomy(model)
@@ -142,7 +142,7 @@ def trained_source(
     model, tokenizer = load_encoder(model_name, task, seed=config.seed)
     start = source_of(model, label, mask)
     settings = {"kind": "source", "label": label, "start": start.content}
-    run = Run(str(model_name), task, config, settings, check_writable(out_dir))
+    run = Run(str(model_name), task, config, settings, writable_folder(out_dir))
     with run_once(run.folder) as todo:
         if todo:
             result = fine_tune(model, task, config, mask=start.mask, tokenizer=tokenizer)
@@ -182,7 +182,7 @@ def adapt(
     settings = {
         "kind": "adapt", "source": source.label, "content": source.content, "share": share, "draw": draw,
     }
-    run = Run(source.model_name, few, config, settings, check_writable(out_dir))
+    run = Run(source.model_name, few, config, settings, writable_folder(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, tokenizer = adapted_start(source, few, config.seed)

@@ -113,7 +113,7 @@ class ResidualNorm(nn.Module):
 
 # %% ../nbs/08_compaction.ipynb #9d0f6b50
 @dataclass(frozen=True)
-class Beside:
+class FamilyExtras:
     "What a family's layers have beside the six matrices."
     rows: tuple[str, ...] = () # Linears of the attention block with rows per head
     behind: tuple[str, ...] = () # modules of the attention block that come after its output projection
@@ -121,12 +121,12 @@ class Beside:
     shared_bias: bool = False # all layers are given one position bias (B, H, T, T)
     positions: tuple[str, ...] = () # modules of the encoder that only heads read
 
-BESIDE = {
-    "deberta-v2": Beside(
+EXTRAS = {
+    "deberta-v2": FamilyExtras(
         rows=("pos_key_proj", "pos_query_proj"), positions=("encoder.rel_embeddings", "encoder.LayerNorm")
     ),
-    "mpnet": Beside(shared_bias=True, positions=("encoder.relative_attention_bias",)),
-    "modernbert": Beside(behind=("out_drop",), norms=("attn_norm", "mlp_norm")),
+    "mpnet": FamilyExtras(shared_bias=True, positions=("encoder.relative_attention_bias",)),
+    "modernbert": FamilyExtras(behind=("out_drop",), norms=("attn_norm", "mlp_norm")),
 }
 
 def _own_bias(block: nn.Module, args: tuple) -> tuple: # of MPNetSelfAttention: hidden states, mask, bias, ...
@@ -138,7 +138,7 @@ def cut_heads(
     layer: Layer, # its matrices
     heads: torch.Tensor, # bool (H,), at least one True
     head_dim: int, # rows of one head
-    beside: Beside, # of the family
+    beside: FamilyExtras, # of the family
 ):
     "Cut the rows of query, key and value, and the columns of the output projection."
     rows = kept_rows(heads, head_dim)
@@ -161,7 +161,7 @@ def drop_heads(
     module: nn.Module, # an encoder layer, changed in place
     layer: Layer, # its matrices
     layout: Layout, # of the family
-    beside: Beside, # of the family
+    beside: FamilyExtras, # of the family
 ):
     "Cut the whole attention block, except for the bias of its output projection."
     path = _block(layout.query)
@@ -179,7 +179,7 @@ def _block(path: str) -> str: return path.split("/")[0].rpartition(".")[0] # "at
 def drop_ffn(
     module: nn.Module, # an encoder layer, changed in place
     layout: Layout, # of the family
-    beside: Beside, # of the family
+    beside: FamilyExtras, # of the family
 ):
     "Cut the FFN, so that only the residual connection is left."
     first, last = _block(layout.ffn_in), _block(layout.ffn_out)
@@ -212,7 +212,7 @@ def cut(
     parts = anatomy(model)
     layout = layout_of(model.config.model_type)
     about = architecture(model)
-    beside = BESIDE.get(parts.family, Beside())
+    beside = EXTRAS.get(parts.family, FamilyExtras())
     for i, (layer, heads, ffn) in enumerate(zip(parts.layers, mask.heads, mask.ffns, strict=True)):
         module = parts.base.get_submodule(f"{layout.layers}.{i}")
         block = module.get_submodule(_block(layout.query))
@@ -279,7 +279,7 @@ def try_out(
         reason = "its outputs differ"
     except (RuntimeError, AttributeError, TypeError) as error: reason = str(error).splitlines()[0]
     raise ValueError(f"{model.config.model_type} computes another function when cut than when masked "
-        f"({reason}): say what its layers have beside the six matrices in compaction.BESIDE")
+        f"({reason}): say what its layers have beside the six matrices in compaction.EXTRAS")
 
 # %% ../nbs/08_compaction.ipynb #34fd0a42
 @checked

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Sigma', 'MEANS', 'PUBLISHED', 'READS', 'weight_delta', 'out_weighted', 'suggest_sigma', 'DominantTicket',
            'dominated_dims', 'random_ticket', 'bitfit_ticket', 'random_weights', 'TrainWeights', 'mask_gradient',
-           'shared_columns', 'jaccard', 'place_of', 'by_kind', 'published_ticket', 'popular_dims', 'input_of',
+           'shared_columns', 'jaccard', 'layer_and_kind', 'by_kind', 'published_ticket', 'popular_dims', 'input_of',
            'show_dimensions', 'shared_dims', 'dimension_tables', 'show_tickets', 'matrix_table', 'input_statistics',
            'predict_dominated']
 
@@ -160,7 +160,7 @@ class DominantTicket:
         Raises ValueError when the file is damaged, forged or no ticket, or the ticket does not fit `model`.
         """
         ticket = read_tensors(path, DOMINANT_FORMAT, "ticket", "find the ticket again", _dominant_ticket)
-        if model is not None: check_ticket(model, ticket)
+        if model is not None: ticket_matrices(model, ticket)
         return ticket
 
     def __len__(self): return sum(map(len, self.dims.values()))
@@ -171,7 +171,7 @@ class DominantTicket:
 
 # %% ../nbs/32_dominance.ipynb #00499910
 @checked
-def check_ticket(
+def ticket_matrices(
     model: nn.Module, # bare, or under a task head
     ticket: DominantTicket,
 ) -> dict[str, Matrix]: # the matrices that have columns in the ticket, by name
@@ -261,7 +261,7 @@ def random_ticket(
     "Draw columns uniformly, without replacement. Raises ValueError when a matrix has fewer columns."
     matrices = {m.name: m for m in anatomy(model).matrices()}
     if isinstance(like, DominantTicket):
-        check_ticket(model, like)
+        ticket_matrices(model, like)
         counts = {name: len(dims) for name, dims in like.dims.items()}
     else: counts = dict.fromkeys(matrices, like)
     generator = torch.Generator().manual_seed(seed)
@@ -382,7 +382,7 @@ def jaccard(
 
 # %% ../nbs/32_dominance.ipynb #4366f79c
 @checked
-def place_of(
+def layer_and_kind(
     name: Name, # Matrix.name
     family: str, # config.model_type
 ) -> tuple[int, str]: # layer from 0, one of MATRICES
@@ -405,7 +405,7 @@ def by_kind(
             "architecture=ticket_architecture(model)")
     parts = {kind: {} for kind in MATRICES}
     for name, dims in ticket.dims.items():
-        parts[place_of(name, ticket.architecture["family"])[1]][name] = dims
+        parts[layer_and_kind(name, ticket.architecture["family"])[1]][name] = dims
     return {kind: DominantTicket(dims, ticket.architecture, ticket.about) for kind, dims in parts.items()
         if dims}
 
@@ -443,7 +443,7 @@ def dimension_table(
     rows = {}
     for kind, part in by_kind(ticket).items():
         for name, dims in part.dims.items():
-            row = rows.setdefault(place_of(name, ticket.architecture["family"])[0], {})
+            row = rows.setdefault(layer_and_kind(name, ticket.architecture["family"])[0], {})
             row.update({(kind, rank): j for rank, j in enumerate(dims, 1)})
     columns = pd.MultiIndex.from_product([MATRICES, range(1, width + 1)], names=["matrix", "rank"])
     return pd.DataFrame.from_dict(rows, orient="index",
@@ -538,7 +538,7 @@ def show_tickets(
     Raises ValueError when the tickets are for different models, or there is no such kind of matrix."""
     table = dimension_tables(tickets, ascending=True)[kind].dropna(how="all").dropna(axis=1, how="all")
     shared = shared_dims(tickets)
-    in_all = {place_of(name, shared.architecture["family"]): dims for name, dims in shared.dims.items()}
+    in_all = {layer_and_kind(name, shared.architecture["family"]): dims for name, dims in shared.dims.items()}
     def mark(column):
         bold = [not pd.isna(j) and j in in_all.get((layer, kind), ()) for layer, j in column.items()]
         return ["font-weight: bold; background-color: #d9d9d9; color: black" if yes else "" for yes in bold]
@@ -551,7 +551,7 @@ def matrix_table(
     family: Name, # config.model_type
 ) -> pd.DataFrame: # one row per layer, one column per kind
     "Lay one number per matrix out by layer and kind. Raises ValueError when the family has no such matrix."
-    table = pd.Series({place_of(name, family): value for name, value in values.items()}).unstack()
+    table = pd.Series({layer_and_kind(name, family): value for name, value in values.items()}).unstack()
     kinds = [kind for kind in MATRICES if kind in table]
     return table[kinds].rename_axis("layer").rename_axis("matrix", axis=1)
 

@@ -752,7 +752,7 @@ def draw_rows(task, split, n, seed, seen):
     return rows
 
 # %% ../nbs/12_pocket.ipynb #d58ef898
-def as_dataset(task, split, rows):
+def typed_dataset(task, split, rows):
     "The rows with the real task's columns; a test split of GLUE has no labels."
     names = POCKET[task].names
     label = ClassLabel(names=list(names)) if names else Value("float32")
@@ -772,7 +772,7 @@ def draw_splits(task, seed):
     sizes = {"train": POCKET[task].train, **{f"validation{part}": N_VALIDATION for part in parts},
              **{f"test{part}": N_TEST for part in parts}}
     rows = {split: draw_rows(task, split, n, seed, seen) for split, n in sizes.items()}
-    return {split: as_dataset(task, split, drawn) for split, drawn in rows.items()}
+    return {split: typed_dataset(task, split, drawn) for split, drawn in rows.items()}
 
 @checked
 def pocket_data(

@@ -39,12 +39,12 @@ from .importance import CRITERIA, Importance, scores_by_criterion
 from .masking import Mask
 from lottery_nb.records import (
     RunHeld,
-    check_writable,
     free_first,
     if_free,
     is_complete,
     load_predictions,
     run_once,
+    writable_folder,
 )
 from .runs import Run, read_rows
 from .tasks import Encoded, Task, selection_rows
@@ -335,7 +335,7 @@ def row_record(study: Study, row: Row, mask: Mask) -> dict: # what record.json s
     }
 
 # %% ../nbs/22_rewinding.ipynb #01948a51
-def train_rows(
+def train_missing(
     study: Study,
     rows: list[Row], # the full model first
     workers: int = 1, # processes; each trains on one thread
@@ -520,9 +520,9 @@ def phase_transition(
     """Train the full model, its tickets at every level, and its control (section 5.4).
     Raises ValueError before training when a setting is out of range, or does not fit the others."""
     rows = plan_rows(levels, kinds, restarts)
-    study = Study(str(model_name), task, config, check_writable(out_dir), min_heads, score_limit,
+    study = Study(str(model_name), task, config, writable_folder(out_dir), min_heads, score_limit,
                   compacted, criterion)
-    train_rows(study, rows, workers, progress)
+    train_missing(study, rows, workers, progress)
     return read_rows(Path(out_dir) / study.key(row) for row in rows)
 
 # %% ../nbs/22_rewinding.ipynb #3a077562

@@ -37,7 +37,7 @@ from lottery_nb.checks import (
 from .importance import Importance, importance_scores
 from .masking import Mask, masked
 from .provenance import read_tensors, write_tensors
-from .records import check_writable, read_record, run_once
+from .records import read_record, run_once, writable_folder
 from .rewinding import choice, cut_to_train, levels_by_kind
 from .runs import Run
 from .tasks import Task
@@ -388,7 +388,7 @@ def search_super_ticket(
         min_heads=min_heads,
         score_limit=score_limit,
     )
-    search = Search(str(model_name), task, config, settings, check_writable(out_dir))
+    search = Search(str(model_name), task, config, settings, writable_folder(out_dir))
     with run_once(search.folder) as todo:
         if todo:
             masks, spent = drawn_once(search)

@@ -31,11 +31,10 @@ from transformers import PrinterCallback, Trainer, TrainerState
 
 from .anatomy import Anatomy, Layer, anatomy, longest_input
 from .checks import AnyPath, Count, Name, Seed, at_least, below, checked, filled
-from .compaction import BESIDE, Beside, compact
+from .compaction import EXTRAS, FamilyExtras, compact
 from .masking import Mask, check_mask
 from .provenance import read_tensors, write_tensors
 from lottery_nb.records import (
-    check_writable,
     environment,
     load_predictions,
     project_path,
@@ -44,6 +43,7 @@ from lottery_nb.records import (
     run_once,
     save_predictions,
     take_turns,
+    writable_folder,
     write_record,
 )
 from .rewinding import choice, phase_transition, super_ticket
@@ -65,8 +65,8 @@ from lottery_nb.training import (
     history_of,
     in_standard_units,
     load_encoder,
-    nearest,
     predict,
+    refuse_unknown,
     run_identity,
     set_head_dropout,
     task_loss,
@@ -225,11 +225,11 @@ class MultiTaskModel:
 
 # %% ../nbs/40_sharing.ipynb #2756ce5b
 @checked
-def place_of(shared: MultiTaskModel, which: "int | str") -> int:
+def task_index(shared: MultiTaskModel, which: "int | str") -> int:
     "A task's place. Raises ValueError when the model has no such task."
     if which in shared.names: return shared.names.index(which)
     if which in range(len(shared.tasks)): return int(which)
-    return nearest(which, shared.names, "task")
+    return refuse_unknown(which, shared.names, "task")
 
 @checked
 def switch_task(
@@ -244,7 +244,7 @@ def switch_task(
                          "call model.eval(), or give one task")
     device = shared.model.device
     shared.gates.to(device)
-    current = which.to(device) if mixed else place_of(shared, which)
+    current = which.to(device) if mixed else task_index(shared, which)
     shared.gates.current = shared.heads.current = current
     if not mixed: set_head_dropout(shared.model, shared.dropouts[current])
 
@@ -256,7 +256,7 @@ def single_model(
     state: Mapping[str, torch.Tensor], # weights of the shared model when it was whole
 ) -> nn.Module: # classification model, to be used under the task's mask
     "Take one task out as an ordinary model. Raises ValueError when the task is unknown or the model is cut."
-    i = place_of(shared, name)
+    i = task_index(shared, name)
     model, _ = load_encoder(shared.name, shared.tasks[i], seed=shared.seed)
     own = f"{shared.place}.linears.{i}."
     heads = f"{shared.place}.linears."
@@ -282,7 +282,7 @@ def compact_shared(
 
 # %% ../nbs/40_sharing.ipynb #a3e394ee
 @dataclass(frozen=True, eq=False)
-class Piece:
+class OwnedPart:
     "What the optimizer steps on: a parameter of the model, or the part of one that belongs to some heads."
     view: nn.Parameter # in the memory of `parent`
     parent: nn.Parameter # of the model: backward fills its gradient
@@ -304,7 +304,7 @@ def head_rows(
 ): # iterator of (parameter, row where the first head begins, whether these are columns)
     "The parameters of an attention block that are divided into heads."
     block = parts.base.get_submodule(layer.query.name.split("/")[0].rpartition(".")[0])
-    beside = BESIDE.get(parts.family, Beside()).rows
+    beside = EXTRAS.get(parts.family, FamilyExtras()).rows
     linears = [(m.module, m.rows.start if m.rows else 0) for m in (layer.query, layer.key, layer.value)]
     for linear, first in linears + [(getattr(block, name), 0) for name in beside if hasattr(block, name)]:
         yield linear.weight, first, False
@@ -333,22 +333,22 @@ def divide(
     p: nn.Parameter, # of a model; stored column by column if columns are divided
     columns: bool = False, # whether the rows of `owners` are columns
     owners: Sequence[tuple] = ((0, None),), # (first row, places of the tasks that keep it from there)
-) -> list[Piece]:
+) -> list[OwnedPart]:
     "Cut a parameter into pieces where the tasks that keep it change."
     owners = sorted(owners, key=itemgetter(0))
     runs = [next(group) for _, group in groupby(owners, itemgetter(1))] # the first of each
-    if len(runs) == 1: return [Piece(p, p, runs[0][1], slice(None))]
+    if len(runs) == 1: return [OwnedPart(p, p, runs[0][1], slice(None))]
     if columns: p.data = p.data.t().contiguous().t()
     pieces = []
     ends = [first for first, _ in runs[1:]] + [None]
     for (first, tasks), end in zip(runs, ends, strict=True):
-        piece = Piece(p, p, tasks, slice(first, end), columns)
+        piece = OwnedPart(p, p, tasks, slice(first, end), columns)
         pieces.append(replace(piece, view=nn.Parameter(piece.of(p.detach()))))
     return pieces
 
 def divide_model(
     shared: MultiTaskModel, # whole, and on its device
-) -> dict[str, list[Piece]]: # name of the parameter -> its pieces
+) -> dict[str, list[OwnedPart]]: # name of the parameter -> its pieces
     "Cut a model's parameters into pieces: every weight is in one of them."
     places = borders(anatomy(shared.model), shared.masks)
     for i, head in enumerate(shared.heads.linears):
@@ -357,7 +357,7 @@ def divide_model(
 
 # %% ../nbs/40_sharing.ipynb #3063df64
 def hand_out(
-    pieces: Iterable[Piece],
+    pieces: Iterable[OwnedPart],
     tasks: Iterable[int], # places of the tasks whose batches made the gradient
 ):
     "Give a gradient to pieces that one of `tasks` keeps, and `None` to all others (Algorithm 1, line 9)."
@@ -779,7 +779,7 @@ def share_tickets(
     Raises ValueError, before training, when tasks, masks, a setting or out_dir are not usable."""
     epoch_rows([1], temperature, cap)
     shared = MultiTaskModel(model_name, tasks, masks, seed=config.seed)
-    root = check_writable(out_dir)
+    root = writable_folder(out_dir)
     settings = dict(temperature=temperature, cap=cap)
     run = SharedRun(shared.name, shared.tasks[0], config, settings, root, shared)
     with run_once(run.folder) as todo:
@@ -806,10 +806,10 @@ def tune_shared(
     """Fine-tune a shared model on one of its tasks, under the task's mask (section 6).
     Raises ValueError when the result has no folder or no such task, or out_dir cannot be written."""
     if result.folder is None: raise ValueError("the result has no folder: take it from share_tickets")
-    i = place_of(result.model, name)
+    i = task_index(result.model, name)
     task, mask = result.model.tasks[i], result.model.masks[i]
     settings = {"kind": "tune_shared", "shared": result.folder.name}
-    run = TunedRun(result.model.name, task, config, settings, check_writable(out_dir))
+    run = TunedRun(result.model.name, task, config, settings, writable_folder(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         tuned = fine_tune(result.single(name), task, config, mask=mask)
@@ -903,7 +903,7 @@ def share_super_tickets(
     """Find each task's super ticket, share them, and fine-tune (sections 4 and 6).
     Raises ValueError, before training, when tasks or settings are not usable, or `search` does not match."""
     search = search or config
-    root = check_writable(out_dir)
+    root = writable_folder(out_dir)
     check_tasks(tasks), check_matched(search, config), epoch_rows([1], temperature, cap)
     tickets = find_tickets(model_name, tasks, search, levels=levels, out_dir=root / "tickets", **options)
     batches = dict(temperature=temperature, cap=cap)

@@ -33,17 +33,16 @@ from lottery_nb.dominance import (
     dominated_dims,
     input_of,
     jaccard,
+    layer_and_kind,
     out_weighted,
-    place_of,
     random_ticket,
     random_weights,
     suggest_sigma,
     weight_delta,
 )
-from .l1_penalty import METHODS as PULLS
-from .l1_penalty import L1Distance, share_moved, suggest_lambda
+from .l1_penalty import PULLS, L1Distance, share_moved, suggest_lambda
 from .provenance import check_fields, check_tensors, read_tensors, write_tensors
-from .records import check_writable, project_path, read_record, run_once, take_turns
+from .records import project_path, read_record, run_once, take_turns, writable_folder
 from .rewinding import choice, snapshot
 from .runs import Run, read_rows
 from .tasks import Task, decide, train_rows
@@ -73,7 +72,7 @@ class LayerMaps(Mapping):
         self.columns = about["columns"]
         self.layers = {}
         for name in self.columns:
-            layer, kind = place_of(name, about["family"])
+            layer, kind = layer_and_kind(name, about["family"])
             self.layers.setdefault(layer, {})[kind] = name
 
     def __getitem__(self, layer):
@@ -141,7 +140,7 @@ def find_ticket(
     """Fine-tune under an L1 pull and read off the dominant ticket (Algorithm 1).
     Raises ValueError when a setting is out of range, out_dir cannot be written, or weight decay is on."""
     settings = dict(k=k, lam=lam, sigma=sigma, share=share, method=method)
-    run = Run(str(model_name), task, config, {"kind": "find_ticket", **settings}, check_writable(out_dir))
+    run = Run(str(model_name), task, config, {"kind": "find_ticket", **settings}, writable_folder(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, _ = load_encoder(run.model_name, task, seed=config.seed)
@@ -322,7 +321,7 @@ def tune(
     settings = method_settings(method, dict(ticket=ticket, k=k, share=share, rank=rank, draw=draw))
     named = {**settings, "ticket": ticket_hash(ticket)} if "ticket" in settings else settings
     named = {"kind": "tune", "method": method, **named, "curve_rows": curve_rows}
-    run = Run(str(model_name), task, config, named, check_writable(out_dir))
+    run = Run(str(model_name), task, config, named, writable_folder(out_dir))
     with run_once(run.folder) as todo:
         if not todo: return run.folder
         model, tokenizer = load_encoder(run.model_name, task, seed=config.seed)

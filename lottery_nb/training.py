@@ -73,7 +73,7 @@ from .compaction import quiet
 from .masking import Mask, check_mask, masked
 from .pocket import pocket_path
 from .provenance import sha256_of
-from .records import check_writable, checksum, run_lock
+from .records import checksum, run_lock, writable_folder
 from .tasks import Task, check_hub, tokenizer_key
 
 # %% ../nbs/20_training.ipynb #c859ffeb
@@ -112,7 +112,7 @@ class TrainConfig:
 
 
 # %% ../nbs/20_training.ipynb #e9590382
-def nearest(name, known, what: str) -> str:
+def refuse_unknown(name, known, what: str) -> str:
     "Raises ValueError for an unknown name, and lists the known ones."
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
     advice = f": did you mean {near[0]!r}?" if near else ""
@@ -744,7 +744,7 @@ def open_run(
     if out_dir is None:
         if resume: raise ValueError("resume=True needs the out_dir of the run to go on with")
         return None, None
-    folder = check_writable(out_dir)
+    folder = writable_folder(out_dir)
     found = checkpoints(folder)
     if found and not resume:
         raise ValueError(f"out_dir {folder.name!r} holds a checkpoint: pass resume=True, or another folder")
@@ -762,7 +762,7 @@ def open_run(
 @contextmanager
 def held_run(out_dir, identity, resume):
     "Prepare `out_dir` with `open_run`, and keep out other drivers, which would ruin the checkpoints."
-    with nullcontext() if out_dir is None else run_lock(check_writable(out_dir) / "training"):
+    with nullcontext() if out_dir is None else run_lock(writable_folder(out_dir) / "training"):
         yield open_run(out_dir, identity, resume)
 
 # %% ../nbs/20_training.ipynb #97fe83a8
