@@ -25,7 +25,6 @@ _CALLS = {  # what one wants to do -> the chapter that does it -> its calls
             "snapshot",
             "rewind",
             "phase_transition",
-            "read_rows",
             "super_ticket",
             "control",
             "repeated_selection",
@@ -77,6 +76,7 @@ _CALLS = {  # what one wants to do -> the chapter that does it -> its calls
     },
     "What runs wrote down, and whether it says anything": {
         "records": ["read_record", "read_records", "load_predictions"],
+        "runs": ["read_rows"],
         "analysis": ["paired_test", "compare_levels", "compare_methods", "compare_runs"],
         "figures": ["phase_transition_figure", "results_table", "methods_table", "sharing_table"],
     },

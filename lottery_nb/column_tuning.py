@@ -152,7 +152,7 @@ class ColumnLinear(nn.Linear):
 def head_names(
     model: nn.Module, # bare, or under a task head
 ) -> tuple[str, ...]: # names of parameters
-    "The parameters of the task head (00_anatomy), in the model's order."
+    "The parameters of the task head (01_anatomy), in the model's order."
     head = task_head_names(model)
     return tuple(name for name, _ in unwrap(model).named_parameters() if name in head)
 
