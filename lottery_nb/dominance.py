@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['Sigma', 'weight_delta', 'out_weighted', 'suggest_sigma', 'DominantTicket', 'dominated_dims', 'random_ticket',
-           'bitfit_ticket', 'random_weights', 'TrainWeights', 'shared_columns', 'jaccard', 'layer_and_kind', 'by_kind',
-           'published_ticket', 'popular_dims', 'input_of', 'show_dimensions', 'shared_dims', 'dimension_tables',
-           'show_tickets', 'matrix_table', 'input_statistics', 'predict_dominated']
+           'bitfit_ticket', 'random_weights', 'shared_columns', 'jaccard', 'published_ticket', 'show_dimensions',
+           'shared_dims', 'dimension_tables', 'show_tickets', 'matrix_table', 'input_statistics', 'predict_dominated']
 
 # %% ../nbs/32_dominance.ipynb #2efc4d4f
 import inspect

@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEFTOVER', 'project_path', 'writable_folder', 'run_hash', 'template_hash', 'check_parameters', 'environment',
-           'git_revision', 'checksum', 'write_record', 'read_record', 'damaged', 'predictions_file', 'save_predictions',
-           'load_predictions', 'is_complete', 'record_folder', 'record_experiment', 'run_lock', 'read_records',
-           'write_jsonl', 'read_jsonl']
+           'checksum', 'write_record', 'read_record', 'damaged', 'save_predictions', 'load_predictions', 'is_complete',
+           'record_folder', 'record_experiment', 'run_lock', 'read_records', 'write_jsonl', 'read_jsonl']
 
 # %% ../nbs/16_records.ipynb #6be39b49
 import ast
@@ -199,10 +198,10 @@ def environment() -> dict:
     packages = {name: version(name) for name in ("torch", "transformers", "datasets", "numpy")}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
     return dict(lottery_nb=__version__, **packages, python=platform.python_version(), device=device,
-                platform=platform.system(), threads=torch.get_num_threads(), revision=git_revision())
+                platform=platform.system(), threads=torch.get_num_threads(), revision=_git_revision())
 
 @checked
-def git_revision(
+def _git_revision(
     folder: AnyPath = ".", # relative to the project's root
 ) -> str | None:
     "The commit that `folder` is at; None outside git."
@@ -252,7 +251,7 @@ def damaged(file: Path, how: str) -> str:
 _PREDICTIONS = {"validation": "predictions.safetensors", "test": "test_predictions.safetensors"}
 
 @checked
-def predictions_file(
+def _predictions_file(
     folder: AnyPath, # of the run
     split: Literal[tuple(_PREDICTIONS)], # one of PREDICTIONS
 ) -> Path:
@@ -267,7 +266,7 @@ def save_predictions(
     split: Literal[tuple(_PREDICTIONS)] = "validation", # or "test"
 ):
     "Write a split's predictions. Raises ValueError when shapes differ or logits are not finite."
-    file = predictions_file(folder, split)
+    file = _predictions_file(folder, split)
     logits = np.ascontiguousarray(logits, np.float32)
     ids = np.ascontiguousarray(ids, np.int64)
     if logits.ndim != 2 or ids.shape != logits.shape[:1]:
@@ -283,7 +282,7 @@ def load_predictions(
     split: Literal[tuple(_PREDICTIONS)] = "validation", # or "test"
 ) -> tuple: # logits (n, C) float32, ids (n,) int64
     "Read a split's predictions. Raises ValueError when they are not there, cut off, or altered."
-    file = predictions_file(folder, split)
+    file = _predictions_file(folder, split)
     if not file.is_file():
         advice = "has the run finished?" if split == "validation" else "did the run predict the test set?"
         raise ValueError(f"there are no {split} predictions in {str(folder)!r}: {advice}")
