@@ -309,9 +309,11 @@ _PLAIN = {int: _int_rule, float: _float_rule, bool: partial(_class_rule, (bool, 
 class Refused(ValueError): "An argument that does not fit its annotation."
 class RefusedType(Refused, TypeError): "An argument whose type does not fit its annotation."
 
+_Target = TypeVar("_Target", bound=Callable)
+
 def checked(
-    target: Callable, # a function, or a class whose fields are checked when an object is made
-) -> Callable: # the same, with its signature, its name and its documentation
+    target: _Target, # a function, or a class whose fields are checked when an object is made
+) -> _Target: # the same, with its signature, its name and its documentation
     "Compare the arguments of each call with their annotations. A call raises Refused when one does not fit."
     if isinstance(target, type):
         target.__init__ = _guarded(target.__init__, target.__qualname__)
