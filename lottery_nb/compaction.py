@@ -8,7 +8,6 @@ __all__ = ['MANIFEST', 'Tokenizer', 'compact', 'describe_compaction', 'count_flo
 
 # %% ../nbs/08_compaction.ipynb #349b2be7
 import copy
-import hashlib
 import importlib.util
 import inspect
 import logging
@@ -49,7 +48,14 @@ from lottery_nb.anatomy import (
 )
 from .checks import AnyPath, Count, Device, Name, Word, checked, is_file, over, within
 from .masking import Mask, check_mask, masked
-from .provenance import check_fields, check_tensors, read_tensors, write_tensors, written_whole
+from lottery_nb.provenance import (
+    check_fields,
+    check_tensors,
+    file_sha256,
+    read_tensors,
+    write_tensors,
+    written_whole,
+)
 from .tickets import ARCHITECTURE, architecture
 
 # %% ../nbs/08_compaction.ipynb #c0e4fef5
@@ -387,20 +393,15 @@ def save_compact(
     if push_to: push_compact(path, push_to, private=private)
 
 # %% ../nbs/08_compaction.ipynb #9eee95e8
-@checked
-def file_hash(
-    path: Annotated[AnyPath, is_file],
-) -> str: # 64 hexadecimal digits
-    "SHA-256 of a file."
-    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
-
 def write_manifest(
     folder: Path, # with everything else already in it
     model: PreTrainedModel, # as `compact` cut it
 ):
     "Write the manifest: the mask, the architecture that it fits, and a checksum of every file."
     done = compaction_of(model)
-    files = {p.relative_to(folder).as_posix(): file_hash(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = {
+        p.relative_to(folder).as_posix(): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()
+    }
     about = dict(model_class=type(model).__name__, architecture=dict(done.architecture), files=files,
         version=__version__)
     tensors = {"heads": done.mask.heads, "ffns": done.mask.ffns}
@@ -424,7 +425,7 @@ def read_manifest(
     about, mask = read_tensors(folder/MANIFEST, _COMPACT_FORMAT, "compact model", again, _manifest)
     for name, wanted in about["files"].items():
         if not (folder/name).is_file(): raise ValueError(f"{folder/name} is missing: {again}")
-        if file_hash(folder/name) != wanted:
+        if file_sha256(folder/name) != wanted:
             raise ValueError(f"{folder/name} is truncated or altered, its checksum does not fit: {again}")
     loadable = {p.name for pattern in ("*.safetensors*", "adapter_*") for p in folder.glob(pattern)}
     if strays := sorted(loadable - about["files"].keys() - {MANIFEST}):

@@ -82,6 +82,14 @@ def sha256_of(
         digest.update(t.flatten().view(torch.uint8).numpy()) # bytes, since NumPy has no bfloat16
     return digest.hexdigest()
 
+# %% ../nbs/05_provenance.ipynb #46c8e5c6
+@checked
+def file_sha256(
+    path: Annotated[AnyPath, is_file],
+) -> str: # 64 hexadecimal digits
+    "Hash the content of a file."
+    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
+
 # %% ../nbs/05_provenance.ipynb #55f0f955
 DEPTH = 50 # of lists and dicts inside each other
 

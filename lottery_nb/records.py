@@ -39,7 +39,7 @@ from safetensors.numpy import save_file
 
 from . import __version__
 from .checks import AnyPath, Name, array, checked, dtype, rule_of
-from .provenance import from_json, written_whole
+from .provenance import file_sha256, from_json, written_whole
 
 # %% ../nbs/16_records.ipynb #e1d70a17
 @checked
@@ -108,7 +108,7 @@ def _same_number(digits: str): return int(float(digits)) if float(digits).is_int
 # %% ../nbs/16_records.ipynb #bfe2a1ac
 @lru_cache(maxsize=4096)
 def _content_of(file: Path, *state) -> str: # the same state is not read again; state: see `_state_of`
-    with open(file, "rb") as opened: return hashlib.file_digest(opened, "sha256").hexdigest()
+    return file_sha256(file)
 
 def _state_of(file: Path) -> tuple: # changes whenever the file is written to, replaced or moved
     about = file.stat()

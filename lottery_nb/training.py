@@ -8,7 +8,6 @@ __all__ = ['RULES', 'OPTIMIZERS', 'Loaded', 'TrainConfig', 'Adamax', 'load_encod
 
 # %% ../nbs/20_training.ipynb #a81bc3ff
 import difflib
-import hashlib
 import inspect
 import json
 import os
@@ -65,14 +64,13 @@ from lottery_nb.checks import (
     at_least,
     below,
     checked,
-    is_file,
     over,
     within,
 )
 from .compaction import quiet
 from .masking import Mask, check_mask, masked
 from .pocket import pocket_path
-from .provenance import sha256_of
+from .provenance import file_sha256, sha256_of, written_whole
 from .records import checksum, run_lock, writable_folder
 from .tasks import Task, check_hub, tokenizer_key
 
@@ -528,9 +526,8 @@ class TaskTrainer(Trainer):
 # %% ../nbs/20_training.ipynb #026dd2cb
 def write_sealed(path: Path, content: dict):
     "Write JSON with a checksum, complete or not at all."
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content | {"checksum": checksum(content)}, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    text = json.dumps(content | {"checksum": checksum(content)}, indent=1) + "\n"
+    with written_whole(path) as part: part.write_text(text, encoding="utf-8")
 
 def read_sealed(path: Path) -> dict | None:
     "Read what `write_sealed` wrote; None: it is not there, or damaged."
@@ -539,11 +536,6 @@ def read_sealed(path: Path) -> dict | None:
     return (
         content if isinstance(content, dict) and content.pop("checksum", None) == checksum(content) else None
     )
-
-@checked
-def file_sha256(path: Annotated[AnyPath, is_file]) -> str:
-    "Hash the content of a file, in 64 hexadecimal digits."
-    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
 
 # %% ../nbs/20_training.ipynb #0090353a
 def checkpoints(folder: Path) -> list[Path]:
