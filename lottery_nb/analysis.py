@@ -99,7 +99,7 @@ def smallest_effect(
     return float(sd / np.sqrt(pairs) * _found_with(power, int(pairs) - 1, level))
 
 # %% ../nbs/44_analysis.ipynb #15d5130e
-def _check_pairs(a, b, interval):
+def _check_pairs(a, b):
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise ValueError(f"there are {a.shape} and {b.shape} scores: give one of each for every pair")
@@ -163,7 +163,7 @@ def paired_test(
 ) -> pd.Series: # difference, low, high, t, p, pairs, won, clusters that the interval counts, detectable
     """Compare two ways pair by pair: mean of a - b, its interval, a t-test.
     Raises ValueError when scores are unpaired or not finite, or clusters or interval do not suit them."""
-    a, b = _check_pairs(a, b, interval)
+    a, b = _check_pairs(a, b)
     d = a - b
     clusters = _clusters(clusters, len(a))
     weights = 1 / np.bincount(clusters[0])[clusters[0]] / (clusters[0].max() + 1)
