@@ -125,8 +125,8 @@ class DominantTicket:
         "The k most dominated columns of each matrix. Raises ValueError when their order is not known."
         if any(len(dims) > k for dims in self.dims.values()) and not self.about.get("ordered", True):
             raise ValueError(
-                f"the order of these dimensions by dominance is not known, so it is not known which {k} come first: "
-                "use all of them"
+                "the order of these dimensions by dominance is not known, so it is not known which "
+                f"{k} come first: use all of them"
             )
         return DominantTicket({name: list(dims[:k]) for name, dims in self.dims.items()}, self.architecture,
             {**self.about, "k": k})
