@@ -305,6 +305,29 @@ def rule_of(
 _PLAIN = {int: _int_rule, float: _float_rule, bool: partial(_class_rule, (bool, np.bool_)),
     Path: partial(_class_rule, (str, os.PathLike)), os.PathLike: partial(_class_rule, (str, os.PathLike))}
 
+# %% ../nbs/00_checks.ipynb #ck00001a
+def _rules(target):
+    hints = get_type_hints(unwrap(target), include_extras=True)
+    places = []
+    names = {}
+    rest = None
+    more = None
+    for name, parameter in signature(target).parameters.items():
+        rule = rule_of(hints.get(name, Any))
+        if parameter.kind is Parameter.VAR_POSITIONAL: rest = rule and (name, rule)
+        elif parameter.kind is Parameter.VAR_KEYWORD: more = rule
+        else:
+            names[name] = rule
+            if parameter.kind is not Parameter.KEYWORD_ONLY: places.append((name, rule))
+    return places, names, rest, more
+
+def _refuse(called, name, wrong):
+    "Raises the error, with one sentence as its message."
+    error = RefusedType if wrong.type else Refused
+    advice = f": {wrong.advice}" if wrong.advice else ""
+    where = called.removesuffix(".__init__").rsplit("<locals>.", 1)[-1]
+    raise error(f"{where}: {name}{wrong.where} is {shown(wrong.value)}, expected {wrong.expected}{advice}")
+
 # %% ../nbs/00_checks.ipynb #ck000019
 class Refused(ValueError): "An argument that does not fit its annotation."
 class RefusedType(Refused, TypeError): "An argument whose type does not fit its annotation."
@@ -341,29 +364,6 @@ def _guarded(target, called):
             if rule is not None and (wrong := rule(value)) is not None: _refuse(called, name, wrong)
         return target(*args, **kwargs)
     return guarded
-
-# %% ../nbs/00_checks.ipynb #ck00001a
-def _rules(target):
-    hints = get_type_hints(unwrap(target), include_extras=True)
-    places = []
-    names = {}
-    rest = None
-    more = None
-    for name, parameter in signature(target).parameters.items():
-        rule = rule_of(hints.get(name, Any))
-        if parameter.kind is Parameter.VAR_POSITIONAL: rest = rule and (name, rule)
-        elif parameter.kind is Parameter.VAR_KEYWORD: more = rule
-        else:
-            names[name] = rule
-            if parameter.kind is not Parameter.KEYWORD_ONLY: places.append((name, rule))
-    return places, names, rest, more
-
-def _refuse(called, name, wrong):
-    "Raises the error, with one sentence as its message."
-    error = RefusedType if wrong.type else Refused
-    advice = f": {wrong.advice}" if wrong.advice else ""
-    where = called.removesuffix(".__init__").rsplit("<locals>.", 1)[-1]
-    raise error(f"{where}: {name}{wrong.where} is {shown(wrong.value)}, expected {wrong.expected}{advice}")
 
 # %% ../nbs/00_checks.ipynb #ck000024
 Count = Annotated[int, within(1, 10**9)]
