@@ -58,7 +58,8 @@ class Driver(subprocess.Popen):
 # %% ../nbs/18_faults.ipynb #7f2d399d
 def _note(log: Path, event: str, run: str | None = None):
     line = {"time": time.time(), "process": os.getpid(), "event": event, "run": run}
-    with open(log / "events.jsonl", "a") as file: file.write(json.dumps(line) + "\n")
+    # the last line may be half of one, of a driver that had no room left
+    with open(log / "events.jsonl", "a") as file: file.write("\n" + json.dumps(line) + "\n")
 
 def _watch(log: Path):
     train, folder = Trainer.train, records.record_folder
@@ -94,10 +95,11 @@ if __name__ == "__main__":
 def read_events(
     log, # folder, of one driver or several
 ) -> pd.DataFrame: # time in seconds, process, event ("training began", "training ended", "run written"), run
-    "Read what drivers and their workers have noted."
+    "Read what drivers and their workers have noted; a line that a driver had no room to finish is left out."
     file = project_path(log) / "events.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
-    return pd.DataFrame(map(json.loads, lines), columns=["time", "process", "event", "run"])
+    events = [json.loads(line) for line in lines if line.endswith("}")]
+    return pd.DataFrame(events, columns=["time", "process", "event", "run"])
 
 # %% ../nbs/18_faults.ipynb #29a23e53
 def seconds_of(
