@@ -277,6 +277,7 @@ def _columns_file(about: dict, tensors: Mapping[str, torch.Tensor]): # what a fi
     ticket = DominantTicket(about["dims"], about["architecture"], about["about"], about["version"])
     columns = {f"columns/{name}": (float, (len(dims), name)) for name, dims in ticket.dims.items() if dims}
     check_tensors(tensors, columns | {"head/*": (float, None)})
+    if not about["task"]: raise ValueError("its task has no name")
     if not about["labels"]: raise ValueError("it has no labels")
     if about["problem_type"] not in _PROBLEMS:
         raise ValueError(f"its problem type is {about['problem_type']!r}")
