@@ -359,20 +359,20 @@ def _check_columns(model, file: tuple, head: Sequence[str], path: os.PathLike):
     if tuning and (tuning.ticket, set(tuning.head)) != (ticket, set(head)):
         raise ValueError(f"{path} has another ticket or head than the tasks that this model holds: "
             "load it into a model of its own")
-    if wrong := _misfits(model, file, head):
+    try: matrices = ticket_matrices(model, ticket)
+    except ValueError as error: raise ValueError(f"{path} cannot be used here: {error}") from error
+    if wrong := _misfits(model, file, head, matrices):
         raise ValueError(
             f"{path} has {wrong} of shape {tuple(tensors[wrong].shape)}, which does not fit this "
             f"{type(model).__name__} and {len(about['labels'])} labels: save the columns again"
         )
 
-def _misfits(model, file: tuple, head: Sequence[str]) -> str | None: # the first tensor that does not fit
+def _misfits(model, file: tuple, head: Sequence[str], matrices: Mapping[str, Matrix]) -> str | None:
+    "The first tensor that does not fit."
     about, tensors, ticket = file
     before = len(model.config.id2label)
     n = len(about["labels"])
-    fits = {
-        f"columns/{name}": [(len(ticket.dims[name]), m.out_features)]
-        for name, m in ticket_matrices(model, ticket).items()
-    }
+    fits = {f"columns/{name}": [(len(ticket.dims[name]), m.out_features)] for name, m in matrices.items()}
     shapes = {f"head/{name}": model.get_parameter(name).shape for name in head}
     fits |= {name: [shape, (n, *shape[1:])] for name, shape in shapes.items()} # of its own labels
     outputs = [name for name, shape in shapes.items() if shape[:1] == (before,)]
