@@ -106,13 +106,16 @@ def run_hash(
 def _same_number(digits: str): return int(float(digits)) if float(digits).is_integer() else float(digits)
 
 # %% ../nbs/16_records.ipynb #bfe2a1ac
+_SETTLED = 2 # seconds; two writes shortly after each other can leave the same times
+
 @lru_cache(maxsize=4096)
-def _content_of(file: Path, *state) -> str: # the same state is not read again; state: see `_state_of`
+def _read_once(file: Path, *state) -> str:
     return file_sha256(file)
 
-def _state_of(file: Path) -> tuple: # changes whenever the file is written to, replaced or moved
+def _content_of(file: Path) -> str: # its SHA-256, read again whenever the file has been touched
     about = file.stat()
-    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+    if time.time() - max(about.st_mtime, about.st_ctime) < _SETTLED: return file_sha256(file)
+    return _read_once(file, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 @checked
 def folder_fingerprint(
@@ -125,8 +128,7 @@ def folder_fingerprint(
     files = {name: file for name, file in files.items() if name == "." or not re.search(r"(^|/)\.", name)}
     if not files: raise ValueError(f"there are no files in {str(path)!r}: give a file, or a folder with some")
     for name in sorted(files):
-        content = _content_of(files[name], *_state_of(files[name]))
-        digest.update(f"{name}\0{content}\n".encode())
+        digest.update(f"{name}\0{_content_of(files[name])}\n".encode())
     return digest.hexdigest()
 
 # %% ../nbs/16_records.ipynb #31af2e92
